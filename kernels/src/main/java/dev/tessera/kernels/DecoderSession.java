@@ -1,0 +1,36 @@
+package dev.tessera.kernels;
+
+import java.util.List;
+
+/// A decoder loaded on a backend, with its tile and logits memory. One thread, the engine's, calls.
+public interface DecoderSession extends AutoCloseable {
+
+  DecoderSpec spec();
+
+  /// Bytes of the weights as the backend holds them.
+  long weightBytes();
+
+  /// Bytes of everything else but tiles: activations, logits, tables.
+  long scratchBytes();
+
+  /// Starts a step. The batch may be reused once [#await()] has returned.
+  ///
+  /// @throws IllegalArgumentException if the batch exceeds the session's limits or contradicts
+  ///   itself
+  void submit(StepBatch batch);
+
+  /// Waits until the tiles and logits of the submitted step are complete.
+  void await();
+
+  /// Chooses or scores a token for each request, from the logits of the last step.
+  List<SampleOutcome> sample(List<SampleRequest> requests);
+
+  /// Copies one row of the last step's logits, `[vocabulary]`.
+  void readLogits(int logitRow, float[] destination);
+
+  /// Says that a slab's content is no longer needed, so that its memory may go back.
+  void discard(int group, int slab);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,9 @@
+/// The arithmetic on tiles and weights. Decides nothing about blocks.
+@org.jspecify.annotations.NullMarked
+module dev.tessera.kernels {
+  requires transitive dev.tessera.kvcache;
+  requires static transitive org.jspecify;
+  requires jdk.incubator.vector;
+
+  exports dev.tessera.kernels;
+}

@@ -1,0 +1,15 @@
+package dev.tessera.models;
+
+/// A model that is damaged or not supported. The message is one line for a person: what, where,
+/// expected, found.
+public final class ModelFormatException extends Exception {
+  private static final long serialVersionUID = 1;
+
+  public ModelFormatException(String message) {
+    super(message);
+  }
+
+  public ModelFormatException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}
