@@ -88,24 +88,27 @@ public final class GgufFile implements AutoCloseable {
     Metadata metadata = readMetadata(reader, entryCount);
     List<Entry> table = readTensorTable(reader, tensorCount);
     Map<String, Tensor> tensors = locate(reader, table, metadata, file);
-    byte[] header =
-        file.asSlice(0, reader.position()).toArray(ValueLayout.JAVA_BYTE);
+    byte[] header = file.asSlice(0, reader.position()).toArray(ValueLayout.JAVA_BYTE);
     return new GgufFile(version, file.byteSize(), metadata, tensors, header, arena);
   }
 
   private static int readVersion(HeaderReader reader) throws ModelFormatException {
     int magic = reader.readInt("the file's magic");
     if (magic != MAGIC) {
-      throw reader.refuse("not a GGUF file: it starts with %08x; expected %08x (\"GGUF\")".formatted(Integer.reverseBytes(magic), Integer.reverseBytes(MAGIC)));
+      throw reader.refuse(
+          "not a GGUF file: it starts with %08x; expected %08x (\"GGUF\")"
+              .formatted(Integer.reverseBytes(magic), Integer.reverseBytes(MAGIC)));
     }
     int version = reader.readInt("the file's version");
     if (version == 2 || version == 3) {
       return version;
     }
     int swapped = Integer.reverseBytes(version);
-    throw reader.refuse((swapped == 2 || swapped == 3
-            ? "GGUF version %2$d in big-endian order; expected little-endian order"
-            : "GGUF version %1$s; expected 2 or 3").formatted(Integer.toUnsignedString(version), swapped));
+    throw reader.refuse(
+        (swapped == 2 || swapped == 3
+                ? "GGUF version %2$d in big-endian order; expected little-endian order"
+                : "GGUF version %1$s; expected 2 or 3")
+            .formatted(Integer.toUnsignedString(version), swapped));
   }
 
   private static Metadata readMetadata(HeaderReader reader, int count) throws ModelFormatException {
@@ -135,7 +138,9 @@ public final class GgufFile implements AutoCloseable {
   private static Entry readEntry(HeaderReader reader, String name) throws ModelFormatException {
     int dimensions = reader.readInt("the shape of tensor " + name);
     if (dimensions < 1 || dimensions > MOST_DIMENSIONS) {
-      throw reader.refuse("tensor %s has %s dimensions; expected 1 to %d".formatted(name, Integer.toUnsignedString(dimensions), MOST_DIMENSIONS));
+      throw reader.refuse(
+          "tensor %s has %s dimensions; expected 1 to %d"
+              .formatted(name, Integer.toUnsignedString(dimensions), MOST_DIMENSIONS));
     }
     long[] shape = new long[dimensions];
     for (int i = 0; i < dimensions; i++) {
@@ -157,9 +162,13 @@ public final class GgufFile implements AutoCloseable {
       }
       return new Entry(name, type, (int) rows, columns, start, Math.addExact(start, bytes));
     } catch (ArithmeticException e) {
-      throw reader.refuse("tensor %s has the impossible shape %s at offset %s".formatted(name, describe(shape), Long.toUnsignedString(start)));
+      throw reader.refuse(
+          "tensor %s has the impossible shape %s at offset %s"
+              .formatted(name, describe(shape), Long.toUnsignedString(start)));
     } catch (IllegalArgumentException e) {
-      throw reader.refuse("tensor %s, shape %s: %s".formatted(name, describe(shape), String.valueOf(e.getMessage())));
+      throw reader.refuse(
+          "tensor %s, shape %s: %s"
+              .formatted(name, describe(shape), String.valueOf(e.getMessage())));
     }
   }
 
@@ -182,9 +191,14 @@ public final class GgufFile implements AutoCloseable {
         return type;
       }
     }
-    throw reader.refuse("tensor %s has the type %s, which is not supported; supported: %s".formatted(name,
-        ForeignTypes.name(id),
-        Arrays.stream(TensorType.values()).map(Enum::name).collect(Collectors.joining(", "))));
+    throw reader.refuse(
+        "tensor %s has the type %s, which is not supported; supported: %s"
+            .formatted(
+                name,
+                ForeignTypes.name(id),
+                Arrays.stream(TensorType.values())
+                    .map(Enum::name)
+                    .collect(Collectors.joining(", "))));
   }
 
   private static Map<String, Tensor> locate(
@@ -199,10 +213,14 @@ public final class GgufFile implements AutoCloseable {
     long dataBytes = file.byteSize() - dataStart;
     for (Entry entry : table) {
       if (entry.start % alignment != 0) {
-        throw reader.refuse("tensor %s lies at offset %,d, which is not a multiple of the alignment %d".formatted(entry.name, entry.start, alignment));
+        throw reader.refuse(
+            "tensor %s lies at offset %,d, which is not a multiple of the alignment %d"
+                .formatted(entry.name, entry.start, alignment));
       }
       if (entry.end > dataBytes) {
-        throw reader.refuse("tensor %s ends at byte %,d of the data, which has %,d bytes; is the file complete?".formatted(entry.name, entry.end, Math.max(0, dataBytes)));
+        throw reader.refuse(
+            "tensor %s ends at byte %,d of the data, which has %,d bytes; is the file complete?"
+                .formatted(entry.name, entry.end, Math.max(0, dataBytes)));
       }
       MemorySegment data = file.asSlice(dataStart + entry.start, entry.end - entry.start);
       var tensor = new Tensor(entry.name, entry.type, entry.rows, entry.columns, data);
@@ -219,7 +237,9 @@ public final class GgufFile implements AutoCloseable {
     Long given = metadata.get("general.alignment", Long.class);
     long alignment = given == null ? DEFAULT_ALIGNMENT : given;
     if (alignment < 1 || alignment > LARGEST_ALIGNMENT || Long.bitCount(alignment) != 1) {
-      throw reader.refuse("general.alignment is %s; expected a power of two up to %,d".formatted(Long.toUnsignedString(alignment), LARGEST_ALIGNMENT));
+      throw reader.refuse(
+          "general.alignment is %s; expected a power of two up to %,d"
+              .formatted(Long.toUnsignedString(alignment), LARGEST_ALIGNMENT));
     }
     return alignment;
   }
@@ -232,7 +252,9 @@ public final class GgufFile implements AutoCloseable {
       Entry before = byPlace.get(i - 1);
       Entry entry = byPlace.get(i);
       if (entry.start < before.end) {
-        throw reader.refuse("tensor %s starts at offset %,d, inside tensor %s, which ends at %,d".formatted(entry.name, entry.start, before.name, before.end));
+        throw reader.refuse(
+            "tensor %s starts at offset %,d, inside tensor %s, which ends at %,d"
+                .formatted(entry.name, entry.start, before.name, before.end));
       }
     }
   }

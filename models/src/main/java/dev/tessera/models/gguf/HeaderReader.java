@@ -61,7 +61,9 @@ final class HeaderReader {
     long count = readLong(what);
     long most = Math.min((end - position) / leastBytes, LONGEST_ARRAY);
     if (count < 0 || count > most) {
-      throw refuse("%s is %s; the %,d bytes that follow have room for at most %,d".formatted(what, Long.toUnsignedString(count), end - position, most));
+      throw refuse(
+          "%s is %s; the %,d bytes that follow have room for at most %,d"
+              .formatted(what, Long.toUnsignedString(count), end - position, most));
     }
     return (int) count;
   }
@@ -70,7 +72,9 @@ final class HeaderReader {
     long length = readLong(what);
     long most = Math.min(end - position, longest);
     if (length < 0 || length > most) {
-      throw refuse("%s at byte %,d is a string of %s bytes; expected at most %,d".formatted(what, position, Long.toUnsignedString(length), most));
+      throw refuse(
+          "%s at byte %,d is a string of %s bytes; expected at most %,d"
+              .formatted(what, position, Long.toUnsignedString(length), most));
     }
     if (length == 0) {
       return "";
@@ -178,9 +182,11 @@ final class HeaderReader {
 
   private long advance(long bytes, String what) throws ModelFormatException {
     if (bytes > end - position) {
-      throw refuse((end < file.byteSize()
-              ? "%s at byte %,d lies beyond the longest header accepted, %,d bytes"
-              : "%s at byte %,d lies beyond the end of the file, %,d bytes").formatted(what, position, end));
+      throw refuse(
+          (end < file.byteSize()
+                  ? "%s at byte %,d lies beyond the longest header accepted, %,d bytes"
+                  : "%s at byte %,d lies beyond the end of the file, %,d bytes")
+              .formatted(what, position, end));
     }
     long at = position;
     position += bytes;

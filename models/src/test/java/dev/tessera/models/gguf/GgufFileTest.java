@@ -54,8 +54,7 @@ class GgufFileTest {
       assertEquals((double) 1e-5f, metadata.required("llama.eps", Double.class));
       assertEquals(true, metadata.required("flag", Boolean.class));
       assertEquals(-1L, metadata.required("big", Long.class));
-      assertArrayEquals(
-          new String[] {"a", "", "日本"}, metadata.required("tokens", String[].class));
+      assertArrayEquals(new String[] {"a", "", "日本"}, metadata.required("tokens", String[].class));
       assertArrayEquals(new double[] {1, -2}, metadata.required("scores", double[].class));
       assertArrayEquals(new long[] {1, -2}, metadata.required("types", long[].class));
 
@@ -116,8 +115,7 @@ class GgufFileTest {
   void refusesOtherFiles() {
     assertRefused("not a GGUF file: it starts with 504b0304", out -> out.putInt(0x04034b50));
     assertRefused("GGUF version 1; expected 2 or 3", out -> out.putInt(MAGIC).putInt(1));
-    assertRefused(
-        "GGUF version 3 in big-endian order", out -> out.putInt(MAGIC).putInt(3 << 24));
+    assertRefused("GGUF version 3 in big-endian order", out -> out.putInt(MAGIC).putInt(3 << 24));
   }
 
   @ParameterizedTest
@@ -168,9 +166,7 @@ class GgufFileTest {
     assertRefused(
         "metadata key k is there twice",
         out ->
-            head(out, 0, 2)
-                .putString("k").putInt(4).putInt(1)
-                .putString("k").putInt(4).putInt(1));
+            head(out, 0, 2).putString("k").putInt(4).putInt(1).putString("k").putInt(4).putInt(1));
     assertRefused(
         "tensor t is there twice",
         out -> {
@@ -268,8 +264,12 @@ class GgufFileTest {
             "is there twice",
             out ->
                 head(out, 0, 2)
-                    .putString("a\nINFO all is well\u001b[2J\u202e").putInt(4).putInt(1)
-                    .putString("a\nINFO all is well\u001b[2J\u202e").putInt(4).putInt(1));
+                    .putString("a\nINFO all is well\u001b[2J\u202e")
+                    .putInt(4)
+                    .putInt(1)
+                    .putString("a\nINFO all is well\u001b[2J\u202e")
+                    .putInt(4)
+                    .putInt(1));
     assertTrue(thrown.getMessage().contains("a\\u{a}INFO all is well\\u{1b}[2J\\u{202e}"));
   }
 

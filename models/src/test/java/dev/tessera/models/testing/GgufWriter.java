@@ -60,13 +60,11 @@ public final class GgufWriter {
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
     public LittleEndian putInt(int value) {
-      return putBytes(
-          ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+      return putBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
     }
 
     public LittleEndian putLong(long value) {
-      return putBytes(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
+      return putBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
     }
 
     public LittleEndian putString(String text) {
