@@ -4,8 +4,14 @@
  * inputs, stored one behind the other along the inputs: a thread that owns a panel reads one stream.
  * Rows and columns are padded to 32 with zeros. Activations are quantised per row and 32 inputs.
  *
- * The result for one row of activations never depends on the rows beside it: every variant of a
- * kernel adds the same terms in the same order, whatever the number of rows it handles at once.
+ * The result for one row of activations never depends on the rows beside it, nor on the instruction
+ * set: every variant of a kernel adds the same terms in the same order. With the integer dot product
+ * I of a tile's row and a block of activations (always below 2^24, so exact as a float), the order is
+ *
+ *   for each block:  y = fma(d * scale, I, y)              d: the weights' scale
+ *                    y = fma(minimum, total, y)            kinds with minima only
+ *
+ * and y = fma(w, x, y) input by input for F32, F16 and BF16. `accumulate` adds the old y at the end.
  *
  * Every function exists once per instruction set; TS(name) is its name in this translation unit. */
 #ifndef TESSERA_GEMM_H
@@ -41,28 +47,34 @@ typedef struct {
   float *x;       /* [rows][blocks * 32], zero in the padding */
   int8_t *q;      /* [rows][blocks * 32] */
   float *scale;   /* [rows][blocks]: x ~ scale * q */
-  int32_t *sum;   /* [rows][blocks * 2]: sums of q over each 16 inputs */
+  float *total;   /* [rows][blocks]: scale * (sum of the block's q), the factor of a minimum */
+  int16_t *sum;   /* [rows][blocks * 2]: sums of q over each 16 inputs, the factor of a zero point */
 } ts_activations;
 
 /* Whether weights of this kind read `x` rather than the quantised form. */
 int ts_kind_is_float(int32_t kind);
 
-/* Bytes of a packed panel, or -1 for an unknown kind. */
+/* Bytes of a packed panel, or -1 for an unknown kind or columns that are no whole number of the
+ * kind's blocks. */
 int64_t ts_panel_bytes(int32_t kind, int64_t columns);
 
-/* Packs rows of a GGUF tensor into panels of `matrix`. The source's row r becomes output
- * `first_row + r`; with stride 2, source panels (32 rows) land in every second panel, which is how
- * gate and up are interleaved. Outputs that no call fills must have been zeroed. */
+/* Packs rows of a GGUF tensor into panels of `matrix`. The source's row r becomes output r % 32 of
+ * panel `first_panel + r / 32 * panel_stride`: with stride 2, source panels land in every second
+ * panel, which is how gate and up are interleaved. Outputs that no call fills must have been
+ * zeroed. Calls that fill different panels may run at the same time. */
 void ts_pack(ts_matrix *matrix, const uint8_t *source, int64_t source_rows, int64_t first_panel,
              int64_t panel_stride);
 
 /* One row of a packed matrix as floats: the token embedding. `out` has `columns` floats. */
 void ts_unpack_row(const ts_matrix *matrix, int64_t row, float *out);
 
-/* Fills row `row` of `a` from `columns` floats, in the form that weights of `kind` read. */
-void TS(quantise)(const float *x, int64_t columns, int32_t kind, int64_t row, ts_activations *a);
+/* Fills row `row` of `a` from input 32 * first_block on with `columns` floats, in the form that
+ * weights of `kind` read; a last part of a block is padded with zeros. A block with an infinity or
+ * a NaN gets the scale NaN, and so does every output that reads it. */
+void TS(quantise)(const float *x, int64_t columns, int32_t kind, int64_t row, int64_t first_block,
+                  const ts_activations *a);
 
-/* y[i][0..32) (+)= the panel's outputs for activation rows first .. first + count.
+/* y[i * y_stride + 0..32) (+)= the panel's outputs for activation rows first .. first + count.
  * `next` is the panel that this thread computes next, or null: it is prefetched meanwhile. */
 void TS(panel)(const ts_matrix *w, int64_t panel, const ts_activations *a, int64_t first,
                int64_t count, float *y, int64_t y_stride, int accumulate, const uint8_t *next);
