@@ -7,10 +7,11 @@ package dev.tessera.kernels;
 /// p attend to the positions that its layer group lets it see, up to and including p.
 ///
 /// @param tokenIds `[rows]`
-/// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to `rowStarts[s
-///   + 1]` @param firstPositions `[sequences]`; position of a sequence's first row @param tables
-///     `[groups]`; a block table per sequence and layer group @param logitRows rows whose logits
-///     are wanted, ascending; logits row i belongs to `logitRows[i]`
+/// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to
+///   `rowStarts[s + 1]`
+/// @param firstPositions `[sequences]`; position of a sequence's first row
+/// @param tables `[groups]`; a block table per sequence and layer group
+/// @param logitRows rows whose logits are wanted, ascending; logits row i belongs to `logitRows[i]`
 public record StepBatch(
     int[] tokenIds, int[] rowStarts, int[] firstPositions, BlockTables[] tables, int[] logitRows) {
 
@@ -23,7 +24,22 @@ public record StepBatch(
   /// @param sinkBlocks `[sequences]`; leading entries of the table that hold sink tokens and lie
   ///   before `firstBlocks`; 0 where nothing was freed between
   /// @param refs packed [dev.tessera.kvcache.BlockRef]s
-  public record BlockTables(int[] starts, int[] firstBlocks, int[] sinkBlocks, int[] refs) {}
+  public record BlockTables(int[] starts, int[] firstBlocks, int[] sinkBlocks, int[] refs) {
+
+    /// The reference of a logical block of a sequence, which must not have been freed.
+    public int ref(int sequence, int block) {
+      int sinks = sinkBlocks[sequence];
+      int entry = block < sinks ? block : sinks + block - firstBlocks[sequence];
+      return refs[starts[sequence] + entry];
+    }
+  }
+
+  /// Checks the batch before a backend trusts it with an address.
+  ///
+  /// @throws IllegalArgumentException if the batch exceeds the limits or contradicts itself
+  public void require(DecoderSpec spec, SessionLimits limits) {
+    new BatchCheck(this, spec, limits).run();
+  }
 
   public int rows() {
     return tokenIds.length;

@@ -1,0 +1,79 @@
+package dev.tessera.kernels.scalar;
+
+import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.BackendOptions;
+import dev.tessera.kernels.BackendProvider;
+import dev.tessera.kernels.DecoderSession;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.DecoderWeights;
+import dev.tessera.kernels.Primitives;
+import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.WeightShapes;
+import dev.tessera.kvcache.ElementType;
+import dev.tessera.kvcache.ExactFormat;
+import dev.tessera.kvcache.KvGeometry;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SlabLayout;
+import java.util.function.DoubleConsumer;
+
+/// The oracle: the decoder as a textbook has it, over dequantised weights, with every sum in double
+/// precision. Only the cache holds floats. It is never optimised; every other backend is compared
+/// with it.
+public final class ScalarBackend implements Backend {
+
+  /// The name by which it is asked for.
+  public static final String NAME = "scalar";
+
+  /// Opens the oracle, which runs everywhere.
+  public static final class Provider implements BackendProvider {
+
+    @Override
+    public String name() {
+      return NAME;
+    }
+
+    @Override
+    public Availability open(BackendOptions options) {
+      return new Availability.Ready(new ScalarBackend());
+    }
+  }
+
+  @Override
+  public String name() {
+    return NAME + " (double precision, f32 tiles, 1 thread)";
+  }
+
+  @Override
+  public ElementType exactElement() {
+    return ElementType.F32;
+  }
+
+  @Override
+  public SlabLayout[] exactSlabs(DecoderSpec spec) {
+    return spec.kv().groups().stream()
+        .map(group -> slab(group, spec.kv()))
+        .toArray(SlabLayout[]::new);
+  }
+
+  static SlabLayout slab(LayerGroup group, KvGeometry kv) {
+    var tile =
+        new ExactFormat(ElementType.F32, ExactFormat.Arrangement.TOKEN_MAJOR, kv.tileShape());
+    return new SlabLayout(group, kv.kvHeads(), tile, tile);
+  }
+
+  @Override
+  public DecoderSession load(
+      DecoderSpec spec, DecoderWeights weights, SessionLimits limits, DoubleConsumer progress) {
+    WeightShapes.require(spec, weights);
+    progress.accept(1);
+    return new ScalarSession(spec, weights, limits, exactSlabs(spec));
+  }
+
+  @Override
+  public Primitives primitives() {
+    return new ScalarPrimitives();
+  }
+
+  @Override
+  public void close() {}
+}

@@ -1,0 +1,55 @@
+package dev.tessera.kernels.scalar;
+
+import dev.tessera.kernels.AttentionProblem;
+import dev.tessera.kernels.Primitives;
+import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kernels.Tensor;
+import dev.tessera.kvcache.KvGeometry;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.TileShape;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/// The oracle's operations one by one.
+final class ScalarPrimitives implements Primitives {
+
+  @Override
+  public float[] attend(AttentionProblem problem) {
+    int headDim = problem.headDim();
+    var group = new LayerGroup(0, List.of(0), problem.window(), problem.sinkTokens());
+    var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), headDim);
+    int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
+    int[] slabs = IntStream.range(0, blocks).toArray();
+    var tables =
+        new BlockTables(new int[] {0, blocks}, new int[] {0}, new int[] {0}, slabs);
+    var context =
+        new Context(
+            new Tiles(ScalarBackend.slab(group, kv), blocks), tables, group, 0, 0);
+    double[] k = Textbook.toDoubles(problem.k());
+    double[] v = Textbook.toDoubles(problem.v());
+    for (int position = 0; position < problem.context(); position++) {
+      context.store(position, problem.kvHeads(), k, v, position * problem.kvHeads() * headDim);
+    }
+    double[] q = Textbook.toDoubles(problem.q());
+    var out = new double[q.length];
+    for (int query = 0; query < problem.queries(); query++) {
+      int position = problem.context() - problem.queries() + query;
+      for (int head = 0; head < problem.heads(); head++) {
+        int kvHead = head / (problem.heads() / problem.kvHeads());
+        int first = (query * problem.heads() + head) * headDim;
+        context.attend(position, kvHead, problem.scale(), problem.softCap(), q, out, first);
+      }
+    }
+    return Textbook.toFloats(out);
+  }
+
+  @Override
+  public float[] multiply(Tensor weights, float[] x, int tokens) {
+    return Textbook.toFloats(Textbook.multiply(weights, Textbook.toDoubles(x), tokens));
+  }
+
+  @Override
+  public float[] rmsNorm(float[] x, float[] weight, float epsilon) {
+    return Textbook.toFloats(Textbook.rmsNorm(Textbook.toDoubles(x), weight, epsilon));
+  }
+}

@@ -1,0 +1,74 @@
+package dev.tessera.kernels.scalar;
+
+import dev.tessera.kvcache.BlockRef;
+import dev.tessera.kvcache.ExactFormat;
+import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.TileShape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
+
+/// The exact slabs of one layer group: addressed as every backend addresses them, one element at a
+/// time.
+final class Tiles {
+
+  private final SlabLayout layout;
+  private final ExactFormat key;
+  private final ExactFormat value;
+  private final @Nullable MemorySegment[] slabs; // null until first written
+
+  Tiles(SlabLayout layout, int slabs) {
+    this.layout = layout;
+    this.key = (ExactFormat) layout.key();
+    this.value = (ExactFormat) layout.value();
+    this.slabs = new @Nullable MemorySegment[slabs];
+  }
+
+  int headDim() {
+    return key.shape().headDim();
+  }
+
+  /// Stores one element of one token's key or value.
+  void put(Vector what, int ref, int layer, int kvHead, int position, int dimension, double x) {
+    int slab = BlockRef.slab(ref);
+    MemorySegment segment = slabs[slab];
+    if (segment == null) {
+      segment = MemorySegment.ofArray(new byte[Math.toIntExact(layout.slabBytes())]);
+      slabs[slab] = segment;
+    }
+    segment.set(
+        ValueLayout.JAVA_FLOAT_UNALIGNED,
+        offset(what, layer, kvHead, position, dimension),
+        (float) x);
+  }
+
+  /// Reads one element.
+  double get(Vector what, int ref, int layer, int kvHead, int position, int dimension) {
+    MemorySegment segment = slabs[BlockRef.slab(ref)];
+    if (segment == null) {
+      throw new IllegalStateException("slab " + BlockRef.slab(ref) + " was never written");
+    }
+    return segment.get(
+        ValueLayout.JAVA_FLOAT_UNALIGNED, offset(what, layer, kvHead, position, dimension));
+  }
+
+  void discard(int slab) {
+    slabs[slab] = null;
+  }
+
+  private long offset(Vector what, int layer, int kvHead, int position, int dimension) {
+    int token = position % TileShape.BLOCK_TOKENS;
+    long tile = layout.tileOffset(layer, kvHead);
+    return switch (what) {
+      case KEY -> tile + (long) Float.BYTES * key.index(token, dimension);
+      case VALUE ->
+          tile + layout.valueOffset() + (long) Float.BYTES * value.index(token, dimension);
+    };
+  }
+
+  /// Which of the two vectors of a token.
+  enum Vector {
+    KEY,
+    VALUE
+  }
+}
