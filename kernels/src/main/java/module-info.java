@@ -6,5 +6,4 @@ module dev.tessera.kernels {
   requires jdk.incubator.vector;
 
   exports dev.tessera.kernels;
-  exports dev.tessera.kernels.scalar;
 }

@@ -37,8 +37,7 @@ final class BatchCheck {
       int token = batch.tokenIds()[row];
       if (token < 0 || token >= spec.vocabulary()) {
         throw new IllegalArgumentException(
-            "row %d has token %d; the vocabulary has %d"
-                .formatted(row, token, spec.vocabulary()));
+            "row %d has token %d; the vocabulary has %d".formatted(row, token, spec.vocabulary()));
       }
     }
   }
@@ -79,16 +78,14 @@ final class BatchCheck {
     if (tables.starts()[0] < 0 || tables.starts()[sequences] > tables.refs().length) {
       throw new IllegalArgumentException(
           "block tables span %d to %d of %d references"
-              .formatted(
-                  tables.starts()[0], tables.starts()[sequences], tables.refs().length));
+              .formatted(tables.starts()[0], tables.starts()[sequences], tables.refs().length));
     }
     for (int sequence = 0; sequence < sequences; sequence++) {
       checkTable(group, tables, sequence, slabs);
     }
   }
 
-  private void checkTable(
-      LayerGroup group, StepBatch.BlockTables tables, int sequence, int slabs) {
+  private void checkTable(LayerGroup group, StepBatch.BlockTables tables, int sequence, int slabs) {
     int first = batch.firstPositions()[sequence];
     int last = first + batch.rowStarts()[sequence + 1] - batch.rowStarts()[sequence] - 1;
     int lastBlock = last / TileShape.BLOCK_TOKENS;
@@ -98,8 +95,7 @@ final class BatchCheck {
     // The oldest query of the step still sees the block of the first position in its window.
     int oldestSeen =
         group.isFull() ? 0 : Math.max(0, first - group.window() + 1) / TileShape.BLOCK_TOKENS;
-    int sinksSeen =
-        group.isFull() ? 0 : Math.ceilDiv(group.sinkTokens(), TileShape.BLOCK_TOKENS);
+    int sinksSeen = group.isFull() ? 0 : Math.ceilDiv(group.sinkTokens(), TileShape.BLOCK_TOKENS);
     if (sinkBlocks < 0
         || firstBlock < sinkBlocks
         || firstBlock > oldestSeen
@@ -107,7 +103,7 @@ final class BatchCheck {
         || entries < (long) sinkBlocks + lastBlock - firstBlock + 1) {
       throw new IllegalArgumentException(
           "table of sequence %d in group %d has %d entries: %d sink blocks, then blocks from %d on;"
-              .formatted(sequence, group.id(), entries, sinkBlocks, firstBlock)
+                  .formatted(sequence, group.id(), entries, sinkBlocks, firstBlock)
               + " positions %d to %d see blocks %d to %d"
                   .formatted(first, last, oldestSeen, lastBlock));
     }
@@ -116,8 +112,7 @@ final class BatchCheck {
       if (BlockRef.form(ref) != BlockRef.EXACT || BlockRef.slab(ref) >= slabs) {
         throw new IllegalArgumentException(
             "table of sequence %d in group %d names slab %d in form %d; there are %d exact slabs"
-                .formatted(
-                    sequence, group.id(), BlockRef.slab(ref), BlockRef.form(ref), slabs));
+                .formatted(sequence, group.id(), BlockRef.slab(ref), BlockRef.form(ref), slabs));
       }
     }
   }

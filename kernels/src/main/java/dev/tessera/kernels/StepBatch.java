@@ -7,11 +7,10 @@ package dev.tessera.kernels;
 /// p attend to the positions that its layer group lets it see, up to and including p.
 ///
 /// @param tokenIds `[rows]`
-/// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to
-///   `rowStarts[s + 1]`
-/// @param firstPositions `[sequences]`; position of a sequence's first row
-/// @param tables `[groups]`; a block table per sequence and layer group
-/// @param logitRows rows whose logits are wanted, ascending; logits row i belongs to `logitRows[i]`
+/// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to `rowStarts[s
+///   + 1]` @param firstPositions `[sequences]`; position of a sequence's first row @param tables
+///     `[groups]`; a block table per sequence and layer group @param logitRows rows whose logits
+///     are wanted, ascending; logits row i belongs to `logitRows[i]`
 public record StepBatch(
     int[] tokenIds, int[] rowStarts, int[] firstPositions, BlockTables[] tables, int[] logitRows) {
 

@@ -45,8 +45,7 @@ final class DequantizerTest {
     byte[] bytes = resource(type + ".bin");
     var shifted = new byte[bytes.length + shift];
     System.arraycopy(bytes, 0, shifted, shift, bytes.length);
-    return new Tensor(
-        "golden", type, ROWS, COLUMNS, MemorySegment.ofArray(shifted).asSlice(shift));
+    return new Tensor("golden", type, ROWS, COLUMNS, MemorySegment.ofArray(shifted).asSlice(shift));
   }
 
   private static float[] goldenFloats(TensorType type) throws IOException {

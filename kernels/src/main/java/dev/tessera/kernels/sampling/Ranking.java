@@ -8,8 +8,8 @@ import java.util.Arrays;
 /// collected above a threshold, which is lowered until they suffice.
 final class Ranking {
 
-  /// Distances below the largest logit, in units of the temperature, at which to look. Tokens
-  /// below the first weigh 3e-4 of the best.
+  /// Distances below the largest logit, in units of the temperature, at which to look. Tokens below
+  /// the first weigh 3e-4 of the best.
   private static final double[] DEPTHS = {8, 20, Double.POSITIVE_INFINITY};
 
   private final int[] candidates; // [vocabulary]

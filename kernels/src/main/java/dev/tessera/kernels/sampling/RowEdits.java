@@ -49,8 +49,7 @@ final class RowEdits {
       if (logit == Float.NEGATIVE_INFINITY) {
         continue; // banned stays banned, whatever the factor
       }
-      float penalised =
-          logit > 0 ? logit / penalties.repetition() : logit * penalties.repetition();
+      float penalised = logit > 0 ? logit / penalties.repetition() : logit * penalties.repetition();
       int count = penalties.outputCounts()[i];
       penalised -= penalties.frequency() * count;
       penalised -= count > 0 ? penalties.presence() : 0;

@@ -75,11 +75,7 @@ public final class Sampler {
     }
     float logit = row.get(token);
     return new Chosen(
-        token,
-        logprob(logit, max, logSum),
-        1 + row.countAbove(logit),
-        topTokens,
-        topLogprobs);
+        token, logprob(logit, max, logSum), 1 + row.countAbove(logit), topTokens, topLogprobs);
   }
 
   private static float logprob(float logit, float max, double logSum) {
@@ -99,7 +95,8 @@ public final class Sampler {
     } else if (limitsMass) {
       double mass = request.topP() * total(row, max, temperature);
       count = ranking.heaviest(row, max, temperature, mass);
-      return drawRanked(row, max, temperature, nucleus(row, max, temperature, count, mass), request);
+      return drawRanked(
+          row, max, temperature, nucleus(row, max, temperature, count, mass), request);
     } else {
       return drawFromAll(row, max, temperature, request.uniform());
     }

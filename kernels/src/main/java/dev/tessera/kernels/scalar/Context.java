@@ -5,8 +5,7 @@ import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
 
 /// What a query of one sequence can see in one layer: its tiles, by position.
-record Context(
-    Tiles tiles, BlockTables tables, LayerGroup group, int sequence, int layerInGroup) {
+record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, int layerInGroup) {
 
   /// Stores K and V of one token.
   ///
@@ -52,8 +51,7 @@ record Context(
         double weight = Math.exp(scores[seen] - max);
         sum += weight;
         for (int i = 0; i < headDim; i++) {
-          weighted[i] +=
-              weight * tiles.get(Tiles.Vector.VALUE, ref, layerInGroup, kvHead, seen, i);
+          weighted[i] += weight * tiles.get(Tiles.Vector.VALUE, ref, layerInGroup, kvHead, seen, i);
         }
       }
     }

@@ -110,13 +110,7 @@ final class ScalarSession implements DecoderSession {
   }
 
   private void attend(
-      StepBatch batch,
-      int layer,
-      int sequence,
-      double[] q,
-      double[] k,
-      double[] v,
-      double[] out) {
+      StepBatch batch, int layer, int sequence, double[] q, double[] k, double[] v, double[] out) {
     DecoderSpec.Layer shape = spec.layers().get(layer);
     LayerGroup group = spec.kv().groups().get(shape.group());
     RopeSpec rope = spec.ropes().get(shape.rope());
@@ -175,8 +169,7 @@ final class ScalarSession implements DecoderSession {
   }
 
   private double[] norm(double[] x, WeightRole role, int layer) {
-    return Textbook.rmsNorm(
-        x, Dequantizer.all(weights.required(role, layer)), spec.normEpsilon());
+    return Textbook.rmsNorm(x, Dequantizer.all(weights.required(role, layer)), spec.normEpsilon());
   }
 
   private double[] normIfPresent(double[] x, WeightRole role, int layer) {
@@ -191,8 +184,7 @@ final class ScalarSession implements DecoderSession {
   public List<SampleOutcome> sample(List<SampleRequest> requests) {
     var outcomes = new ArrayList<SampleOutcome>(requests.size());
     for (SampleRequest request : requests) {
-      var row =
-          new HeapLogits(logits, request.logitRow() * spec.vocabulary(), spec.vocabulary());
+      var row = new HeapLogits(logits, request.logitRow() * spec.vocabulary(), spec.vocabulary());
       outcomes.add(sampler.sample(row, request));
     }
     return outcomes;
@@ -200,8 +192,7 @@ final class ScalarSession implements DecoderSession {
 
   @Override
   public void readLogits(int logitRow, float[] destination) {
-    System.arraycopy(
-        logits, logitRow * spec.vocabulary(), destination, 0, spec.vocabulary());
+    System.arraycopy(logits, logitRow * spec.vocabulary(), destination, 0, spec.vocabulary());
   }
 
   @Override

@@ -1,7 +1,7 @@
 package dev.tessera.kernels.scalar;
 
-import dev.tessera.kernels.Dequantizer;
 import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.Dequantizer;
 import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.Tensor;
 import java.util.Arrays;
