@@ -9,7 +9,7 @@ RUN jlink --add-modules java.base,java.logging,java.management,java.naming,java.
     --strip-debug --no-header-files --no-man-pages --output /runtime
 
 FROM ubuntu:noble
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3-pip && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /home/tessera tessera \
     && mkdir /models && chown tessera /models
 COPY --from=build /runtime /opt/java
