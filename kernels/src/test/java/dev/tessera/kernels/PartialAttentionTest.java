@@ -16,8 +16,8 @@ final class PartialAttentionTest {
 
   private static final int HEAD_DIM = 5;
 
-  /// Every operation of a merge rounds once, to 2^-24 of its result; a chain of 64 merges of
-  /// values that cancel against each other loses at most a few hundred of these.
+  /// Every operation of a merge rounds once, to 2^-24 of its result; a chain of 64 merges of values
+  /// that cancel against each other loses at most a few hundred of these.
   private static final float TOLERANCE = 500 * 0x1p-24f;
 
   /// Online softmax by hand: four keys in two tiles of two.
@@ -143,8 +143,7 @@ final class PartialAttentionTest {
     int from = 0;
     while (from < scores.length) {
       int to = Math.min(scores.length, from + 1 + random.nextInt(12));
-      parts.add(
-          part(Arrays.copyOfRange(scores, from, to), Arrays.copyOfRange(values, from, to)));
+      parts.add(part(Arrays.copyOfRange(scores, from, to), Arrays.copyOfRange(values, from, to)));
       if (random.nextInt(4) == 0) {
         parts.add(new PartialAttention(HEAD_DIM));
       }

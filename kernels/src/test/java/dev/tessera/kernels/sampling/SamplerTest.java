@@ -89,8 +89,7 @@ final class SamplerTest {
   @Test
   void penaltiesFollowRepetitionThenFrequencyThenPresence() {
     // 4 / 2 - 3 * 0.25 - 0.5 = 0.75, and -1 * 2 = -2 for a token of the prompt alone.
-    var penalties =
-        new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
+    var penalties = new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
     assertEquals(2, token(new float[] {4, -1, 0.76f}, Request.greedy().penalties(penalties)));
     assertEquals(0, token(new float[] {4, -1, 0.74f}, Request.greedy().penalties(penalties)));
     assertEquals(2, token(new float[] {-9, -1, -1.99f}, Request.greedy().penalties(penalties)));
@@ -108,8 +107,7 @@ final class SamplerTest {
   void leavesTheRowAsItWas() {
     float[] logits = {4, -1, 0.5f, 2};
     float[] before = logits.clone();
-    var penalties =
-        new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
+    var penalties = new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
     sample(logits, Request.random(0.5).bias(0, 3).mask(0b1011).penalties(penalties));
     assertArrayEquals(before, logits);
   }
@@ -171,10 +169,8 @@ final class SamplerTest {
   void tinyTemperaturesAndLogitsAreGreedyInTheLimit() {
     float[] logits = {1, 2, Float.MIN_VALUE, -Float.MAX_VALUE};
     assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE)));
-    assertEquals(
-        1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
-    assertEquals(
-        1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
+    assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
+    assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
     float[] denormals = {Float.MIN_VALUE, 2 * Float.MIN_VALUE};
     assertEquals(0, token(denormals, Request.random(0.4)));
     assertEquals(1, token(denormals, Request.greedy()));
@@ -243,8 +239,7 @@ final class SamplerTest {
               .topP(topP)
               .minP(minP);
       var outcome = sampler.sample(new HeapLogits(logits, 0, 5000), request.build());
-      assertEquals(
-          bySorting(logits, request.build()), ((SampleOutcome.Chosen) outcome).token());
+      assertEquals(bySorting(logits, request.build()), ((SampleOutcome.Chosen) outcome).token());
     }
   }
 
@@ -260,8 +255,7 @@ final class SamplerTest {
     var uniforms = new Random(12);
     SampleRequest shape = Request.random(0).topK(topK).topP(topP).minP(minP).build();
     for (int draw = 0; draw < draws; draw++) {
-      Request request =
-          Request.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
+      Request request = Request.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
       var outcome = sampler.sample(new HeapLogits(logits, 0, 40), request.build());
       counts[((SampleOutcome.Chosen) outcome).token()]++;
     }
@@ -392,25 +386,61 @@ final class SamplerTest {
 
     Request topK(int value) {
       return new Request(
-          temperature, value, topP, minP, uniform, penalties, biasToken, biasValue, mask, scored,
+          temperature,
+          value,
+          topP,
+          minP,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          mask,
+          scored,
           logprobs);
     }
 
     Request topP(float value) {
       return new Request(
-          temperature, topK, value, minP, uniform, penalties, biasToken, biasValue, mask, scored,
+          temperature,
+          topK,
+          value,
+          minP,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          mask,
+          scored,
           logprobs);
     }
 
     Request minP(float value) {
       return new Request(
-          temperature, topK, topP, value, uniform, penalties, biasToken, biasValue, mask, scored,
+          temperature,
+          topK,
+          topP,
+          value,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          mask,
+          scored,
           logprobs);
     }
 
     Request penalties(SampleRequest.Penalties value) {
       return new Request(
-          temperature, topK, topP, minP, uniform, value, biasToken, biasValue, mask, scored,
+          temperature,
+          topK,
+          topP,
+          minP,
+          uniform,
+          value,
+          biasToken,
+          biasValue,
+          mask,
+          scored,
           logprobs);
     }
 
@@ -421,19 +451,46 @@ final class SamplerTest {
 
     Request mask(long... value) {
       return new Request(
-          temperature, topK, topP, minP, uniform, penalties, biasToken, biasValue, value, scored,
+          temperature,
+          topK,
+          topP,
+          minP,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          value,
+          scored,
           logprobs);
     }
 
     Request scored(int value) {
       return new Request(
-          temperature, topK, topP, minP, uniform, penalties, biasToken, biasValue, mask, value,
+          temperature,
+          topK,
+          topP,
+          minP,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          mask,
+          value,
           logprobs);
     }
 
     Request logprobs(int value) {
       return new Request(
-          temperature, topK, topP, minP, uniform, penalties, biasToken, biasValue, mask, scored,
+          temperature,
+          topK,
+          topP,
+          minP,
+          uniform,
+          penalties,
+          biasToken,
+          biasValue,
+          mask,
+          scored,
           value);
     }
 
