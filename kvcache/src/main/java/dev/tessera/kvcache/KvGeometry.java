@@ -12,6 +12,12 @@ public record KvGeometry(List<LayerGroup> groups, int layers, int kvHeads, int h
       throw new IllegalArgumentException(
           "layer groups hold " + grouped + " layers; the model has " + layers);
     }
+    for (int i = 0; i < groups.size(); i++) {
+      if (groups.get(i).id() != i) {
+        throw new IllegalArgumentException(
+            "layer group " + groups.get(i).id() + " is at index " + i);
+      }
+    }
   }
 
   /// The shape of every tile.

@@ -1,0 +1,166 @@
+package dev.tessera.kvcache;
+
+import java.util.BitSet;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/// The invariants of the cache: every slab is free or owned by exactly one block, every block by the
+/// tree or by a sequence, and all counts add up.
+final class IntegrityCheck {
+  private final KvGeometry geometry;
+  private final MemoryBudget budget;
+  private final BlockPool pool;
+  private final PrefixTree tree;
+  private final IdentityHashMap<Block, int[]> references = new IdentityHashMap<>(); // [forms]
+  private final IdentityHashMap<Block, Integer> tails = new IdentityHashMap<>();
+  private final Map<PrefixNode, Integer> tips = new HashMap<>();
+  private final Map<PrefixNode, Integer> children = new HashMap<>();
+
+  IntegrityCheck(KvGeometry geometry, MemoryBudget budget, BlockPool pool, PrefixTree tree) {
+    this.geometry = geometry;
+    this.budget = budget;
+    this.pool = pool;
+    this.tree = tree;
+  }
+
+  void run(Collection<SequenceCache> live) {
+    live.forEach(this::countSequence);
+    tree.nodes().forEach(this::countNode);
+    tree.nodes().forEach(this::checkNode);
+    checkBlocks();
+  }
+
+  private void countSequence(SequenceCache sequence) {
+    int end = sequence.tables[0].end();
+    Set<Block> seen = new HashSet<>();
+    for (LayerGroup group : geometry.groups()) {
+      BlockTable table = sequence.tables[group.id()];
+      require(table.end() == end, "tables of different length", sequence);
+      int[] refs = new int[table.entries()];
+      table.copyRefs(refs, 0);
+      int entry = 0;
+      for (int i = 0; i < end; i++) {
+        Block block = table.block(i);
+        boolean due = i >= table.firstBlock() || i < table.sinkBlocks();
+        require((block != null) == due, "block " + i + " is there against the window", group);
+        if (block != null) {
+          require(block.index() == i && block.group() == group.id(), "misplaced", block);
+          require(seen.add(block), "twice in a sequence", block);
+          require(refs[entry++] == BlockRef.of(0, block.slab(0)), "stale reference", block);
+          references.computeIfAbsent(block, b -> new int[b.forms()])[BlockRef.EXACT]++;
+          boolean published = i < sequence.publishedBlocks;
+          require(published || block.node == null, "shared before it was published", block);
+        }
+      }
+    }
+    if (sequence.tip != null) {
+      require(sequence.publishedBlocks == sequence.tip.index + 1, "tip elsewhere", sequence.tip);
+      tips.merge(sequence.tip, 1, Integer::sum);
+    }
+    require(sequence.computedTokens <= sequence.reservedTokens(), "beyond its blocks", sequence);
+  }
+
+  private void countNode(PrefixNode node) {
+    PrefixNode parent = node.parent;
+    if (parent != null) {
+      children.merge(parent, 1, Integer::sum);
+      require(node.index == parent.index + 1, "depth", node);
+    } else {
+      require(node.index == 0, "depth", node);
+    }
+    for (Block block : node.blocks) {
+      if (block != null) {
+        require(block.node == node && block.index() == node.index, "misplaced", block);
+        references.computeIfAbsent(block, b -> new int[b.forms()]);
+      }
+    }
+    for (Block block : node.tail) {
+      require(block.node != null, "a tail holds what the tree does not", block);
+      tails.merge(block, 1, Integer::sum);
+    }
+  }
+
+  private void checkNode(PrefixNode node) {
+    require(node.tips == tips.getOrDefault(node, 0), "tips", node);
+    require(node.children == children.getOrDefault(node, 0), "children", node);
+    require(!node.isLoose() || !node.isEmpty(), "holds nothing", node);
+    if (node.parent != null) {
+      PrefixNode parent = node.parent;
+      require(tree.find(parent.hash, parent.tokens(), 0) == parent, "orphan", node);
+      require(node.hash.equals(parent.hash.child(node.tokens(), 0)), "hash", node);
+    }
+  }
+
+  private void checkBlocks() {
+    BitSet[][] owned = new BitSet[pool.groups()][];
+    long usedBytes = 0;
+    long referencedBytes = 0;
+    int referenced = 0;
+    int idle = 0;
+    int candidates = 0;
+    for (Map.Entry<Block, int[]> entry : references.entrySet()) {
+      Block block = entry.getKey();
+      if (owned[block.group()] == null) {
+        owned[block.group()] = new BitSet[block.forms()];
+      }
+      require(block.tails == tails.getOrDefault(block, 0), "tails", block);
+      for (int form = 0; form < block.forms(); form++) {
+        int count = entry.getValue()[form];
+        require(block.references(form) == count, count + " references are held", block);
+        if (block.has(form)) {
+          SlabPool slabs = pool.pool(block.group(), form);
+          BitSet taken = ensure(owned[block.group()], form);
+          require(slabs.isUsed(block.slab(form)), "in a free slab", block);
+          require(!taken.get(block.slab(form)), "in another block's slab", block);
+          taken.set(block.slab(form));
+          usedBytes += slabs.slabBytes();
+          referencedBytes += count > 0 ? slabs.slabBytes() : 0;
+        }
+      }
+      referenced += block.isReferenced() ? 1 : 0;
+      idle += block.isReferenced() ? 0 : 1;
+      candidates += tree.isCandidate(block) ? 1 : 0;
+      require(tree.isCandidate(block) == tree.isEvictable(block), "eviction order", block);
+    }
+    require(candidates == tree.candidates(), "foreign eviction candidates", tree.candidates());
+    require(referenced == pool.referencedBlocks(), referenced + " referenced blocks", pool);
+    require(idle == tree.idleBlocks(), idle + " idle blocks", tree.idleBlocks());
+    require(referencedBytes == pool.referencedBytes(), referencedBytes + " bytes", pool);
+    require(usedBytes == budget.usedBytes(), usedBytes + " bytes used", budget.usedBytes());
+    checkPools(owned);
+  }
+
+  private void checkPools(BitSet[][] owned) {
+    long resident = 0;
+    for (int g = 0; g < pool.groups(); g++) {
+      for (int form = 0; form < pool.forms(g); form++) {
+        SlabPool slabs = pool.pool(g, form);
+        int count = owned[g] == null ? 0 : ensure(owned[g], form).cardinality();
+        require(slabs.usedSlabs() == count, count + " slabs are owned", slabs.usedSlabs());
+        resident += (slabs.usedSlabs() + slabs.spareSlabs()) * slabs.slabBytes();
+      }
+    }
+    require(resident == budget.residentBytes(), resident + " resident", budget.residentBytes());
+    require(resident <= budget.limitBytes(), "resident beyond the budget", resident);
+  }
+
+  private static BitSet ensure(@Nullable BitSet[] sets, int form) {
+    BitSet set = sets[form];
+    if (set == null) {
+      set = new BitSet();
+      sets[form] = set;
+    }
+    return set;
+  }
+
+  private static void require(boolean condition, String what, Object thing) {
+    if (!condition) {
+      throw new IllegalStateException("integrity: " + what + ": " + thing);
+    }
+  }
+}
