@@ -89,7 +89,6 @@ final class Block {
   @Override
   public String toString() {
     return "block %d (group %d, index %d, slabs %s, references %s, tails %d)"
-        .formatted(
-            id, group, index, Arrays.toString(slabs), Arrays.toString(references), tails);
+        .formatted(id, group, index, Arrays.toString(slabs), Arrays.toString(references), tails);
   }
 }

@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// The invariants of the cache: every slab is free or owned by exactly one block, every block by the
-/// tree or by a sequence, and all counts add up.
+/// The invariants of the cache: every slab is free or owned by exactly one block, every block by
+/// the tree or by a sequence, and all counts add up.
 final class IntegrityCheck {
   private final KvGeometry geometry;
   private final MemoryBudget budget;

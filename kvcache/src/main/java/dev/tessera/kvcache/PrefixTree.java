@@ -11,13 +11,14 @@ import org.jspecify.annotations.Nullable;
 
 /// The full blocks that sequences can share, as a tree over prefixes.
 ///
-/// A hash names a whole prefix, so one map holds the tree; a hit compares the tokens too. Only full,
-/// immutable blocks are in it. A block that no sequence references stays until its memory is wanted:
-/// then the least recently used goes first, the deepest of a prefix before the ones it builds on.
+/// A hash names a whole prefix, so one map holds the tree; a hit compares the tokens too. Only
+/// full, immutable blocks are in it. A block that no sequence references stays until its memory is
+/// wanted: then the least recently used goes first, the deepest of a prefix before the ones it
+/// builds on.
 ///
 /// Blocks of a window group may go before their node does: a sequence that goes on behind the node
-/// needs only those inside the window. A node may own a *tail*, the blocks of the last tokens before
-/// its end that would else have gone; it makes a later sequence able to go on from there.
+/// needs only those inside the window. A node may own a *tail*, the blocks of the last tokens
+/// before its end that would else have gone; it makes a later sequence able to go on from there.
 ///
 /// Everything that no sequence references can be evicted, so what sequences reference is all that
 /// stands between a reservation and the whole budget.
@@ -91,8 +92,8 @@ final class PrefixTree {
     block.node = node;
   }
 
-  /// Makes a sequence's own copy of a block the shared one where nobody uses the shared one, so that
-  /// no sequence pays twice for a block.
+  /// Makes a sequence's own copy of a block the shared one where nobody uses the shared one, so
+  /// that no sequence pays twice for a block.
   void adopt(PrefixNode node, Block own) {
     Block shared = node.blocks[own.group()];
     if (shared != null) {

@@ -24,7 +24,9 @@ final class BlockHashTest {
     BlockHash first = root.child(tokens, 0);
     assertEquals("2dbd09075d8856d15569d2a9fb084794f0eebcf4024e52e2dd6e8ea2fa485e47", hex(root));
     assertEquals("ae2a18ce328a2df1204cc2bf3be3a366977eba2ef413f3e6c59b1159784d49df", hex(first));
-    assertEquals("6cde88476df257ffe51e8aa68fd95b7d492d4fffa1630f18c3b3372462850778", hex(first.child(tokens, 64)));
+    assertEquals(
+        "6cde88476df257ffe51e8aa68fd95b7d492d4fffa1630f18c3b3372462850778",
+        hex(first.child(tokens, 64)));
   }
 
   @Test

@@ -23,7 +23,11 @@ final class KvCacheSimulationTest {
         new Object[] {1L, 9, new LayerGroup[] {full}},
         new Object[] {2L, 40, new LayerGroup[] {full}},
         new Object[] {3L, 24, new LayerGroup[] {full, Fixtures.window(1, 100, 0)}},
-        new Object[] {4L, 24, new LayerGroup[] {Fixtures.window(0, 130, 65), new LayerGroup(1, List.of(1), 0, 0)}},
+        new Object[] {
+          4L,
+          24,
+          new LayerGroup[] {Fixtures.window(0, 130, 65), new LayerGroup(1, List.of(1), 0, 0)}
+        },
         new Object[] {5L, 12, new LayerGroup[] {Fixtures.window(0, 64, 0)}},
         new Object[] {
           6L, 50, new LayerGroup[] {full, Fixtures.window(1, 1, 1), Fixtures.window(2, 200, 0)}
@@ -119,8 +123,7 @@ final class KvCacheSimulationTest {
       Map<Long, long[]> memory, LayerGroup[] groups, Live one, int from, int to) {
     for (int position = from; position < to; position++) {
       for (LayerGroup group : groups) {
-        slab(memory, group, one.cache, position / 64)[position % 64] =
-            one.written[position];
+        slab(memory, group, one.cache, position / 64)[position % 64] = one.written[position];
       }
     }
   }
@@ -130,9 +133,7 @@ final class KvCacheSimulationTest {
     for (LayerGroup group : groups) {
       for (int position = 0; position < to; position++) {
         boolean visible =
-            group.isFull()
-                || position > next - group.window()
-                || position < group.sinkTokens();
+            group.isFull() || position > next - group.window() || position < group.sinkTokens();
         if (visible) {
           assertEquals(
               one.written[position],

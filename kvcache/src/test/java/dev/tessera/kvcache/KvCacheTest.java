@@ -40,15 +40,23 @@ final class KvCacheTest {
 
   @ParameterizedTest
   @CsvSource({
-    "1, 0", "63, 0", "64, 0", "65, 64", "127, 64", "128, 64", "129, 128", "200, 192", "256, 192",
-    "257, 256", "400, 256"
+    "1, 0",
+    "63, 0",
+    "64, 0",
+    "65, 64",
+    "127, 64",
+    "128, 64",
+    "129, 128",
+    "200, 192",
+    "256, 192",
+    "257, 256",
+    "400, 256"
   })
   void findsWholeBlocksButNeverTheLastToken(int count, int found) {
     KvCache cache = checked(cache(100, FULL));
     cache.release(compute(cache, tokens(0, 256)));
     int[] prompt = tokens(0, count);
-    assertEquals(
-        found, cache.match(new HashChain(cache.root("")), prompt, prompt.length).tokens());
+    assertEquals(found, cache.match(new HashChain(cache.root("")), prompt, prompt.length).tokens());
   }
 
   @Test
@@ -309,11 +317,9 @@ final class KvCacheTest {
     KvCache cache = checked(cache(4, FULL));
     SequenceCache sequence = open(cache, tokens(0, 100));
     cache.reserve(sequence, 10);
-    assertThrows(
-        IllegalArgumentException.class, () -> cache.publish(sequence, tokens(0, 100), 65));
+    assertThrows(IllegalArgumentException.class, () -> cache.publish(sequence, tokens(0, 100), 65));
     cache.publish(sequence, tokens(0, 100), 10);
-    assertThrows(
-        IllegalArgumentException.class, () -> cache.publish(sequence, tokens(0, 100), 9));
+    assertThrows(IllegalArgumentException.class, () -> cache.publish(sequence, tokens(0, 100), 9));
     cache.release(sequence);
     assertThrows(IllegalStateException.class, () -> cache.release(sequence));
     assertThrows(IllegalStateException.class, () -> cache.reserve(sequence, 1));

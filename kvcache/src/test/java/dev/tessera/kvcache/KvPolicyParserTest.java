@@ -74,8 +74,7 @@ final class KvPolicyParserTest {
     var p3 = new KvPolicy.Rung("p3", 0, 0);
     assertEquals(
         "exact:first=64,last=256;k=s3+1@256;v=p3;layers.2=p3;layers.10=p3",
-        new KvPolicy(
-                64, 256, List.of(s3), List.of(p3), Map.of(10, List.of(p3), 2, List.of(p3)))
+        new KvPolicy(64, 256, List.of(s3), List.of(p3), Map.of(10, List.of(p3), 2, List.of(p3)))
             .text());
   }
 }
