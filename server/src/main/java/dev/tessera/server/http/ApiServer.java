@@ -9,7 +9,6 @@ import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.ListenerConfig;
-import io.helidon.webserver.ServerConnectionException;
 import io.helidon.webserver.WebServer;
 import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http.ServerRequest;
@@ -226,7 +225,7 @@ public final class ApiServer implements AutoCloseable {
       }
       switch (match) {
         case Routes.Match.Found found -> {
-          route = found.path();
+          route = found.pattern();
           run(found.route(), exchange);
         }
         case Routes.Match.WrongMethod wrong ->
@@ -236,7 +235,7 @@ public final class ApiServer implements AutoCloseable {
       }
     } catch (ApiException e) {
       exchange.sendError(e.error());
-    } catch (CloseConnectionException | ServerConnectionException e) {
+    } catch (CloseConnectionException e) {
       metrics.clientGone();
       throw e;
     } catch (RequestException e) {

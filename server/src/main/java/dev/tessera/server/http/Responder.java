@@ -54,7 +54,7 @@ final class Responder {
     }
     long deadline = System.nanoTime() + total.toNanos();
     while (!answer.run().isFinished()) {
-      GenerationRun.Event event = next(exchange, answer, deadline, keepAlive);
+      GenerationRun.Event event = next(answer, deadline);
       if (event != null) {
         Delta delta = accept(exchange, answer, event);
         int index = answer.choice(event).index();
@@ -101,7 +101,7 @@ final class Responder {
       throws InterruptedException, IOException {
     long deadline = System.nanoTime() + total.toNanos();
     while (!answer.run().isFinished()) {
-      GenerationRun.Event event = next(exchange, answer, deadline, keepAlive);
+      GenerationRun.Event event = next(answer, deadline);
       if (event == null) {
         events.keepAlive();
         continue;
@@ -170,9 +170,8 @@ final class Responder {
   }
 
   private GenerationRun.@Nullable Event next(
-      Exchange exchange, Answer answer, long deadline, Duration patience)
-      throws InterruptedException {
-    GenerationRun.Event event = answer.run().next(patience);
+      Answer answer, long deadline) throws InterruptedException {
+    GenerationRun.Event event = answer.run().next(keepAlive);
     if (event == null && System.nanoTime() - deadline > 0) {
       throw new ApiError(
               503,

@@ -24,7 +24,8 @@ final class Routes {
 
   /// What a lookup found.
   sealed interface Match {
-    record Found(Route route, String path) implements Match {}
+    /// @param pattern the route's path, of which there are few: fit for a metric's label
+    record Found(Route route, String pattern) implements Match {}
 
     record WrongMethod(String allow) implements Match {}
 
@@ -61,23 +62,26 @@ final class Routes {
   Match find(String method, String path) {
     // HEAD is GET without the body, which the exchange leaves out.
     String wanted = method.equals("HEAD") ? "GET" : method;
+    String pattern = path;
     Map<String, Route> methods = exact.get(path);
     if (methods == null) {
-      methods = prefixed(path);
-    }
-    if (methods == null) {
-      return new Match.Nothing();
+      String prefix = prefix(path);
+      if (prefix == null) {
+        return new Match.Nothing();
+      }
+      pattern = prefix + "{name}";
+      methods = Map.of("GET", java.util.Objects.requireNonNull(below.get(prefix)));
     }
     Route route = methods.get(wanted);
     return route == null
         ? new Match.WrongMethod(allow(methods.keySet()))
-        : new Match.Found(route, path);
+        : new Match.Found(route, pattern);
   }
 
-  private @Nullable Map<String, Route> prefixed(String path) {
-    for (var entry : below.entrySet()) {
-      if (path.startsWith(entry.getKey()) && path.length() > entry.getKey().length()) {
-        return Map.of("GET", entry.getValue());
+  private @Nullable String prefix(String path) {
+    for (String prefix : below.keySet()) {
+      if (path.startsWith(prefix) && path.length() > prefix.length()) {
+        return prefix;
       }
     }
     return null;
