@@ -9,8 +9,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/// The answer to one request while the engine works on it: its choices, and the parts that whole and
-/// streamed answers share.
+/// The answer to one request while the engine works on it: its choices, and the parts that whole
+/// and streamed answers share.
 final class Answer {
   private final ServedModel model;
   private final String modelName;

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param type OpenAI's class of the error, for example `invalid_request_error`
 /// @param param the field at fault, where there is one
-/// @param reason OpenAI's textual code, where there is one; `code` itself is the status, as vLLM and
-///   llama.cpp have it
+/// @param reason OpenAI's textual code, where there is one; `code` itself is the status, as vLLM
+///   and llama.cpp have it
 /// @param details further keys of the error object
 /// @param headers further response headers
 record ApiError(
@@ -100,10 +100,10 @@ record ApiError(
     return new ApiError(
         400,
         INVALID,
-        ("This model's maximum context length is %d tokens (server.context): the request (%d tokens)"
-                + " exceeds the available context size (%d tokens). It is longer than the model's"
-                + " context length, or max_completion_tokens is too large: %d in the prompt and %d to"
-                + " generate.")
+        ("This model's maximum context length is %d tokens (server.context): the request (%d"
+                + " tokens) exceeds the available context size (%d tokens). It is longer than the"
+                + " model's context length, or max_completion_tokens is too large: %d in the prompt"
+                + " and %d to generate.")
             .formatted(limit, wanted, limit, promptTokens, maxTokens),
         promptTokens >= limit ? "messages" : "max_tokens",
         "context_length_exceeded",
@@ -120,8 +120,8 @@ record ApiError(
           new ApiError(
               400,
               INVALID,
-              ("the request may need %d tokens of cache (%d in the prompt, %d to generate); the cache"
-                      + " holds %d (server.kv-memory)")
+              ("the request may need %d tokens of cache (%d in the prompt, %d to generate); the"
+                      + " cache holds %d (server.kv-memory)")
                   .formatted((long) prompt + max, prompt, max, capacity),
               "max_tokens",
               "context_length_exceeded",
@@ -149,12 +149,12 @@ record ApiError(
   }
 
   private static ApiError overloaded(String message) {
-    return new ApiError(
-        429, "rate_limit_error", message, null, "overloaded", Map.of(), RETRY_SOON);
+    return new ApiError(429, "rate_limit_error", message, null, "overloaded", Map.of(), RETRY_SOON);
   }
 
   static ApiError tooManyRequests(int limit) {
-    return overloaded("%d requests are being answered already (http.max-requests)".formatted(limit));
+    return overloaded(
+        "%d requests are being answered already (http.max-requests)".formatted(limit));
   }
 
   static ApiError internal() {

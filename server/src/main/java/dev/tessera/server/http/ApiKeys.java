@@ -7,8 +7,8 @@ import java.util.HexFormat;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Who may ask. Keys are kept and compared as digests, all of them each time, so that the time taken
-/// says nothing about them.
+/// Who may ask. Keys are kept and compared as digests, all of them each time, so that the time
+/// taken says nothing about them.
 final class ApiKeys {
   private static final String BEARER = "bearer ";
 
@@ -42,8 +42,7 @@ final class ApiKeys {
   }
 
   private static String given(@Nullable String authorization, @Nullable String apiKey) {
-    if (authorization != null
-        && authorization.regionMatches(true, 0, BEARER, 0, BEARER.length())) {
+    if (authorization != null && authorization.regionMatches(true, 0, BEARER, 0, BEARER.length())) {
       return authorization.substring(BEARER.length()).strip();
     }
     return apiKey == null ? "" : apiKey.strip();

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.tessera.server.metrics.ServerMetrics;
 import io.helidon.common.socket.SocketOptions;
 import io.helidon.http.RequestException;
-import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.ListenerConfig;
@@ -129,8 +128,7 @@ public final class ApiServer implements AutoCloseable {
       String list = prefix + "/models";
       routes.get(list, e -> models.list(e, requireModel()));
       routes.getBelow(
-          list + "/",
-          e -> models.one(e, requireModel(), e.path().substring(list.length() + 1)));
+          list + "/", e -> models.one(e, requireModel(), e.path().substring(list.length() + 1)));
     }
     routes.post("/tokenize", e -> tokens.tokenize(e, requireModel()));
     routes.post("/detokenize", e -> tokens.detokenize(e, requireModel()));
@@ -163,11 +161,9 @@ public final class ApiServer implements AutoCloseable {
     return builder.build();
   }
 
-  private void configure(
-      ListenerConfig.BuilderBase<?, ?> listener, int port, int maxConnections) {
+  private void configure(ListenerConfig.BuilderBase<?, ?> listener, int port, int maxConnections) {
     var limits =
-        new ConnectionLimits(
-            settings.idle(), settings.header(), settings.body(), settings.write());
+        new ConnectionLimits(settings.idle(), settings.header(), settings.body(), settings.write());
     var http =
         Http1Config.builder()
             .maxHeadersSize(MAX_HEADER_BYTES)
@@ -202,8 +198,7 @@ public final class ApiServer implements AutoCloseable {
 
   private void handle(Routes table, ServerRequest request, ServerResponse response) {
     ClientConnection connection = ClientConnection.current();
-    String id =
-        RequestId.of(request.headers().first(Exchange.REQUEST_ID).orElse(null));
+    String id = RequestId.of(request.headers().first(Exchange.REQUEST_ID).orElse(null));
     response.header(Exchange.REQUEST_ID, id);
     String path = request.prologue().uriPath().path();
     String method = request.prologue().method().text();
@@ -211,8 +206,7 @@ public final class ApiServer implements AutoCloseable {
         keys.tenant(
             request.headers().first(io.helidon.http.HeaderNames.AUTHORIZATION).orElse(null),
             request.headers().first(X_API_KEY).orElse(null));
-    var exchange =
-        new Exchange(request, response, connection, id, tenant == null ? "" : tenant);
+    var exchange = new Exchange(request, response, connection, id, tenant == null ? "" : tenant);
     String route = "other";
     try {
       if (cors.apply(exchange)) {

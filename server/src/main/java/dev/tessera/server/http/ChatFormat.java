@@ -6,8 +6,8 @@ import java.io.IOException;
 
 /// Choices of `/v1/chat/completions`.
 ///
-/// The first chunk of a choice has the role and empty content, later ones have no role, and the last
-/// one has an empty delta: OpenAI's own rules, where the peers differ.
+/// The first chunk of a choice has the role and empty content, later ones have no role, and the
+/// last one has an empty delta: OpenAI's own rules, where the peers differ.
 final class ChatFormat implements ResponseFormat {
   private final GenerationOptions options;
   private final LogprobsWriter logprobs;

@@ -26,8 +26,7 @@ final class CompletionsEndpoint {
     Fields fields = new Fields(exchange.json());
     String name = model.requireName(fields.text("model"));
     boolean echo = fields.flag("echo", false);
-    int maxTokens =
-        OptionsReader.maxTokens(fields, "max_tokens", echo ? 0 : 1, DEFAULT_MAX_TOKENS);
+    int maxTokens = OptionsReader.maxTokens(fields, "max_tokens", echo ? 0 : 1, DEFAULT_MAX_TOKENS);
     int logprobs = fields.integer("logprobs", -1, 0, limits.logprobs());
     GenerationOptions options =
         new OptionsReader(fields, limits, model.samplingDefaults(), model.logitWidth())
@@ -53,8 +52,7 @@ final class CompletionsEndpoint {
             model.tokenizer(), options.returnTokensAsIds(), options.skipSpecialTokens());
     var format = new CompletionFormat(options, writer, prompts.size() * options.samples());
     GenerationRun run = GenerationRun.submit(model.engine(), requests);
-    responder.respond(
-        exchange, new Answer(model, name, "cmpl-" + id, options, format, infos, run));
+    responder.respond(exchange, new Answer(model, name, "cmpl-" + id, options, format, infos, run));
     return unknown;
   }
 

@@ -93,8 +93,7 @@ final class Exchange {
 
   private static boolean isJson(String type) {
     int end = type.indexOf(';');
-    String media =
-        (end < 0 ? type : type.substring(0, end)).strip().toLowerCase(Locale.ROOT);
+    String media = (end < 0 ? type : type.substring(0, end)).strip().toLowerCase(Locale.ROOT);
     return media.equals("application/json") || media.endsWith("+json");
   }
 

@@ -143,7 +143,8 @@ final class Fields {
       throw wrongType(name, "a list", value);
     }
     if (value.size() > maxSize) {
-      throw invalid(name, "has %d entries; at most %d are allowed".formatted(value.size(), maxSize));
+      throw invalid(
+          name, "has %d entries; at most %d are allowed".formatted(value.size(), maxSize));
     }
     List<JsonNode> elements = new ArrayList<>(value.size());
     value.forEach(elements::add);

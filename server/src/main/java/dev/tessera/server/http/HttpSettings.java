@@ -6,8 +6,8 @@ import java.util.List;
 /// How the server listens, and what a connection may cost.
 ///
 /// @param port 0 takes a free one
-/// @param managementPort port of a second listener for `/metrics` and `/health`; -1 for none, 0 takes
-///   a free one
+/// @param managementPort port of a second listener for `/metrics` and `/health`; -1 for none, 0
+///   takes a free one
 /// @param apiKeys any of them lets a request in; empty lets every request in
 /// @param corsOrigins origins that browsers may call from; `*` for all; empty switches CORS off
 /// @param maxConnections TCP connections

@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// Reads [GenerationOptions] out of a request. A value comes from the request, else from the model's
-/// own recommendation, else it is OpenAI's default.
+/// Reads [GenerationOptions] out of a request. A value comes from the request, else from the
+/// model's own recommendation, else it is OpenAI's default.
 final class OptionsReader {
   /// Below this a temperature means greedy, as in vLLM.
   private static final float GREEDY_BELOW = 1e-5f;
@@ -140,7 +140,8 @@ final class OptionsReader {
 
   private record Bias(int[] tokens, float[] values) {}
 
-  /// `{"id": bias}` as OpenAI has it, or `[[id, bias]]` as llama.cpp does, where false bans a token.
+  /// `{"id": bias}` as OpenAI has it, or `[[id, bias]]` as llama.cpp does, where false bans a
+  /// token.
   private Bias bias() {
     JsonNode value = fields.get("logit_bias");
     if (value == null) {
@@ -199,8 +200,7 @@ final class OptionsReader {
     if (!value.isNumber()) {
       throw fields.invalid(
           "logit_bias",
-          "of token %s must be a number"
-              .formatted(Texts.printable(Texts.shortened(key, 40))));
+          "of token %s must be a number".formatted(Texts.printable(Texts.shortened(key, 40))));
     }
     return (float) Math.clamp(value.doubleValue(), -100, 100);
   }

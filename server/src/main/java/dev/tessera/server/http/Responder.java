@@ -70,8 +70,7 @@ final class Responder {
       for (Choice choice : answer.choices()) {
         json.writeStartObject();
         json.writeNumberField("index", choice.index());
-        Delta all =
-            new Delta(texts.get(choice.index()).toString(), tokens.get(choice.index()));
+        Delta all = new Delta(texts.get(choice.index()).toString(), tokens.get(choice.index()));
         answer.format().writeWhole(json, choice, answer.prompt(choice), all);
         json.writeEndObject();
       }
@@ -136,8 +135,7 @@ final class Responder {
     if (choice.start() && format.hasOpening(prompt)) {
       chunk(answer, events, choice, json -> format.writeOpening(json, choice, prompt));
     }
-    boolean reportsTokens =
-        answer.options().wantsLogprobs() || answer.options().returnTokenIds();
+    boolean reportsTokens = answer.options().wantsLogprobs() || answer.options().returnTokenIds();
     if (!delta.text().isEmpty() || (reportsTokens && !delta.tokens().isEmpty())) {
       chunk(answer, events, choice, json -> format.writeDelta(json, choice, delta));
     }
@@ -169,8 +167,8 @@ final class Responder {
         });
   }
 
-  private GenerationRun.@Nullable Event next(
-      Answer answer, long deadline) throws InterruptedException {
+  private GenerationRun.@Nullable Event next(Answer answer, long deadline)
+      throws InterruptedException {
     GenerationRun.Event event = answer.run().next(keepAlive);
     if (event == null && System.nanoTime() - deadline > 0) {
       throw new ApiError(

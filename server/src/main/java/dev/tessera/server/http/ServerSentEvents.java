@@ -13,8 +13,7 @@ final class ServerSentEvents {
   private static final byte[] DATA = "data: ".getBytes(StandardCharsets.US_ASCII);
   private static final byte[] END = "\n\n".getBytes(StandardCharsets.US_ASCII);
   private static final byte[] DONE = "data: [DONE]\n\n".getBytes(StandardCharsets.US_ASCII);
-  private static final byte[] KEEP_ALIVE =
-      ": keep-alive\n\n".getBytes(StandardCharsets.US_ASCII);
+  private static final byte[] KEEP_ALIVE = ": keep-alive\n\n".getBytes(StandardCharsets.US_ASCII);
 
   private final OutputStream out;
   private final ByteArrayOutputStream pending = new ByteArrayOutputStream(1024);

@@ -5,8 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /// Finds the first stop string in a text that grows, wherever the pieces are cut.
 ///
-/// "First" is the match that ends first; among matches with the same end the longest. That is what a
-/// reader of single characters would find, so the result does not depend on tokens.
+/// "First" is the match that ends first; among matches with the same end the longest. That is what
+/// a reader of single characters would find, so the result does not depend on tokens.
 final class StopStrings {
   private final List<String> stops;
   private final int longest;

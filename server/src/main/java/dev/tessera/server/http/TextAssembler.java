@@ -3,8 +3,8 @@ package dev.tessera.server.http;
 import dev.tessera.models.tokenizer.TokenStream;
 import org.jspecify.annotations.Nullable;
 
-/// Turns the tokens of one sample into the text that its reader gets: whole characters only, nothing
-/// that could still become a stop string, nothing after one.
+/// Turns the tokens of one sample into the text that its reader gets: whole characters only,
+/// nothing that could still become a stop string, nothing after one.
 final class TextAssembler {
   private final TokenStream tokens;
   private final StopStrings stops;

@@ -9,8 +9,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 
-/// `/tokenize`, `/detokenize` and `/apply-template`, in the bodies of vLLM (`prompt`, `messages`) and
-/// of llama.cpp (`content`) alike; answers carry the keys of both.
+/// `/tokenize`, `/detokenize` and `/apply-template`, in the bodies of vLLM (`prompt`, `messages`)
+/// and of llama.cpp (`content`) alike; answers carry the keys of both.
 final class TokenizeEndpoint {
   /// Characters that one call may tokenise: the work is done on the caller's own thread, but it is
   /// work nobody admitted.

@@ -11,8 +11,8 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
-/// What the server tells Prometheus: the families of vLLM under their exact names, so that gateways,
-/// dashboards and autoscalers work unchanged, and our own under `tessera_`.
+/// What the server tells Prometheus: the families of vLLM under their exact names, so that
+/// gateways, dashboards and autoscalers work unchanged, and our own under `tessera_`.
 public final class ServerMetrics {
   public static final String CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 

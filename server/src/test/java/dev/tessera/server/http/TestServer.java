@@ -30,8 +30,7 @@ final class TestServer implements AutoCloseable {
   final FakeEngine engine = new FakeEngine();
   final ServerMetrics metrics = new ServerMetrics();
   final ApiServer server;
-  final HttpClient client =
-      HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+  final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
   TestServer() {
     this(settings -> settings);
