@@ -50,6 +50,12 @@ public record ExactFormat(ElementType element, Arrangement arrangement, TileShap
     return MemoryLayout.structLayout(elements.withName("elements"));
   }
 
+  // Asked for every tile of every step; building the layout anew each time would be seen.
+  @Override
+  public long tileBytes() {
+    return (long) shape.elements() * element.bytes();
+  }
+
   /// The index of an element in the tile, in elements.
   public int index(int token, int dimension) {
     return switch (arrangement) {
