@@ -6,4 +6,5 @@ module dev.tessera.kernels {
   requires jdk.incubator.vector;
 
   exports dev.tessera.kernels;
+  exports dev.tessera.kernels.scalar;
 }

@@ -33,8 +33,8 @@ public interface Model extends AutoCloseable {
 
   SamplingDefaults samplingDefaults();
 
-  /// SHA-256 over the file's metadata and tensor table (and sizes): the model's part of a block
-  /// hash.
+  /// SHA-256 over the file's metadata, its tensor table and a sample of every tensor: the model's
+  /// part of a block hash.
   byte[] fingerprint();
 
   @Override

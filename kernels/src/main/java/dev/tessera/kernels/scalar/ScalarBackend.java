@@ -27,6 +27,8 @@ public final class ScalarBackend implements Backend {
   /// Opens the oracle, which runs everywhere.
   public static final class Provider implements BackendProvider {
 
+    public Provider() {}
+
     @Override
     public String name() {
       return NAME;
@@ -37,6 +39,8 @@ public final class ScalarBackend implements Backend {
       return new Availability.Ready(new ScalarBackend());
     }
   }
+
+  public ScalarBackend() {}
 
   @Override
   public String name() {

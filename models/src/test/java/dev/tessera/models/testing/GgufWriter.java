@@ -11,8 +11,8 @@ import java.util.Map;
 
 /// Writes GGUF files of version 3, little endian.
 ///
-/// Metadata values are [Integer] (as uint32), [Long] (uint64), [Float], [Boolean], [String],
-/// `String[]`, `float[]` and `int[]`.
+/// Metadata values are [Integer] (as uint32), [Long] (uint64), [Float], [Double], [Boolean],
+/// [String] and arrays of them.
 public final class GgufWriter {
   private static final int ALIGNMENT = 32;
 
@@ -107,6 +107,28 @@ public final class GgufWriter {
           putInt(9).putInt(6).putLong(numbers.length);
           for (float number : numbers) {
             putInt(Float.floatToRawIntBits(number));
+          }
+          yield this;
+        }
+        case Double number -> putInt(12).putLong(Double.doubleToRawLongBits(number));
+        case double[] numbers -> {
+          putInt(9).putInt(12).putLong(numbers.length);
+          for (double number : numbers) {
+            putLong(Double.doubleToRawLongBits(number));
+          }
+          yield this;
+        }
+        case long[] integers -> {
+          putInt(9).putInt(11).putLong(integers.length);
+          for (long integer : integers) {
+            putLong(integer);
+          }
+          yield this;
+        }
+        case boolean[] flags -> {
+          putInt(9).putInt(7).putLong(flags.length);
+          for (boolean flag : flags) {
+            putBytes((byte) (flag ? 1 : 0));
           }
           yield this;
         }
