@@ -12,15 +12,21 @@ import org.jspecify.annotations.Nullable;
 /// time.
 final class Tiles {
 
-  private final SlabLayout layout;
   private final ExactFormat key;
   private final ExactFormat value;
+  private final long slabBytes;
+  private final long layerStride;
+  private final long headStride;
+  private final long valueOffset;
   private final @Nullable MemorySegment[] slabs; // null until first written
 
   Tiles(SlabLayout layout, int slabs) {
-    this.layout = layout;
     this.key = (ExactFormat) layout.key();
     this.value = (ExactFormat) layout.value();
+    this.slabBytes = layout.slabBytes();
+    this.layerStride = layout.layerStride();
+    this.headStride = layout.headStride();
+    this.valueOffset = layout.valueOffset();
     this.slabs = new @Nullable MemorySegment[slabs];
   }
 
@@ -33,7 +39,7 @@ final class Tiles {
     int slab = BlockRef.slab(ref);
     MemorySegment segment = slabs[slab];
     if (segment == null) {
-      segment = MemorySegment.ofArray(new byte[Math.toIntExact(layout.slabBytes())]);
+      segment = MemorySegment.ofArray(new byte[Math.toIntExact(slabBytes)]);
       slabs[slab] = segment;
     }
     segment.set(
@@ -58,11 +64,11 @@ final class Tiles {
 
   private long offset(Vector what, int layer, int kvHead, int position, int dimension) {
     int token = position % TileShape.BLOCK_TOKENS;
-    long tile = layout.tileOffset(layer, kvHead);
+    long tile = layer * layerStride + kvHead * headStride;
     return switch (what) {
       case KEY -> tile + (long) Float.BYTES * key.index(token, dimension);
       case VALUE ->
-          tile + layout.valueOffset() + (long) Float.BYTES * value.index(token, dimension);
+          tile + valueOffset + (long) Float.BYTES * value.index(token, dimension);
     };
   }
 
