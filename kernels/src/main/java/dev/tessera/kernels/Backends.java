@@ -39,8 +39,7 @@ public final class Backends {
     return choose(providers(), requested, options);
   }
 
-  static Choice choose(
-      List<BackendProvider> providers, String requested, BackendOptions options) {
+  static Choice choose(List<BackendProvider> providers, String requested, BackendOptions options) {
     List<BackendProvider> candidates =
         providers.stream()
             .filter(

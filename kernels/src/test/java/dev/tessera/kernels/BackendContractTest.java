@@ -99,8 +99,7 @@ final class BackendContractTest {
       float[] actual = backend.primitives().attend(problem);
       float[] expected = oracle.primitives().attend(problem);
       double largestTerm = problem.scale() * max(problem.q()) * max(problem.k());
-      double tolerance =
-          (c.headDim() * largestTerm + c.context()) * 0x1p-24 * max(problem.v());
+      double tolerance = (c.headDim() * largestTerm + c.context()) * 0x1p-24 * max(problem.v());
       assertClose(expected, actual, i -> tolerance);
     }
   }
@@ -109,8 +108,7 @@ final class BackendContractTest {
   @ParameterizedTest
   @MethodSource("subjects")
   void attendsToLargeScores(Subject subject) {
-    AttentionProblem problem =
-        problem(new AttentionCase(2, 2, 64, 9, 140, 0, 0, 0), 8, 18);
+    AttentionProblem problem = problem(new AttentionCase(2, 2, 64, 9, 140, 0, 0, 0), 8, 18);
     try (Backend backend = subject.open(1);
         Backend oracle = new ScalarBackend()) {
       double largestTerm = problem.scale() * max(problem.q()) * max(problem.k());
@@ -143,8 +141,7 @@ final class BackendContractTest {
 
   static Stream<Arguments> products() {
     return subjects()
-        .flatMap(
-            subject -> Arrays.stream(TensorType.values()).map(t -> Arguments.of(subject, t)));
+        .flatMap(subject -> Arrays.stream(TensorType.values()).map(t -> Arguments.of(subject, t)));
   }
 
   @ParameterizedTest(name = "{0}: {1}")
@@ -161,8 +158,7 @@ final class BackendContractTest {
           Tensor weights = RandomTensors.matrix("w", type, rows, columns, 1, random);
           for (int tokens : new int[] {1, 2, 5, 7, 13, 64}) {
             float[] x = RandomTensors.gaussians(tokens * columns, 0, 1, random);
-            assertProduct(
-                weights, x, tokens, backend.primitives().multiply(weights, x, tokens));
+            assertProduct(weights, x, tokens, backend.primitives().multiply(weights, x, tokens));
           }
         }
       }
@@ -198,8 +194,7 @@ final class BackendContractTest {
         }
         double tolerance =
             (columns + 16) * 0x1p-24 * (terms + quantisation) + (mayQuantise ? quantisation : 0);
-        assertEquals(
-            sum, actual[token * rows + row], tolerance, "token " + token + ", row " + row);
+        assertEquals(sum, actual[token * rows + row], tolerance, "token " + token + ", row " + row);
       }
     }
   }
@@ -397,8 +392,7 @@ final class BackendContractTest {
           new SampleRequest(
               3, 1, 0, 1, 0, 0.5, null, new int[0], new float[0], new long[] {4, 0}, -1, 2);
       List<SampleOutcome> outcomes =
-          run.session.sample(
-              List.of(SampleRequest.greedy(4), masked, SampleRequest.greedy(0)));
+          run.session.sample(List.of(SampleRequest.greedy(4), masked, SampleRequest.greedy(0)));
       assertEquals(argMax(logits[4]), chosen(outcomes.get(0)).token());
       assertEquals(argMax(logits[0]), chosen(outcomes.get(2)).token());
       var scored = chosen(outcomes.get(1));
@@ -423,8 +417,7 @@ final class BackendContractTest {
       int limit = run.limits.rows();
       var thrown =
           assertThrows(
-              IllegalArgumentException.class,
-              () -> run.sequences.append(0, new int[limit + 1]));
+              IllegalArgumentException.class, () -> run.sequences.append(0, new int[limit + 1]));
       assertEquals(
           "a step of %d rows exceeds the session's limit of %d".formatted(limit + 1, limit),
           thrown.getMessage());

@@ -56,16 +56,14 @@ final class BackendsTest {
         assertThrows(
             IllegalArgumentException.class,
             () -> Backends.choose(List.of(ready("native"), ready("vector")), "cudda", OPTIONS));
-    assertEquals(
-        "unknown backend \"cudda\"; known are auto, native, vector", thrown.getMessage());
+    assertEquals("unknown backend \"cudda\"; known are auto, native, vector", thrown.getMessage());
   }
 
   @Test
   void theOracleOpensOnlyWhenAskedFor() {
     var oracle = new ScalarBackend.Provider();
     assertThrows(
-        BackendUnavailableException.class,
-        () -> Backends.choose(List.of(oracle), "auto", OPTIONS));
+        BackendUnavailableException.class, () -> Backends.choose(List.of(oracle), "auto", OPTIONS));
     var choice = Backends.choose(List.of(missing("native", "no"), oracle), "scalar", OPTIONS);
     assertEquals(List.of(), choice.passedOver());
   }

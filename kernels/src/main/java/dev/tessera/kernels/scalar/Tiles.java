@@ -67,8 +67,7 @@ final class Tiles {
     long tile = layer * layerStride + kvHead * headStride;
     return switch (what) {
       case KEY -> tile + (long) Float.BYTES * key.index(token, dimension);
-      case VALUE ->
-          tile + valueOffset + (long) Float.BYTES * value.index(token, dimension);
+      case VALUE -> tile + valueOffset + (long) Float.BYTES * value.index(token, dimension);
     };
   }
 

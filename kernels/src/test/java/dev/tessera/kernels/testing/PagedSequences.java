@@ -129,8 +129,7 @@ public final class PagedSequences {
     var sinkBlocks = new int[sequences.size()];
     var refs = new ArrayList<Integer>();
     for (int i = 0; i < sequences.size(); i++) {
-      List<Integer> blocks =
-          List.copyOf(tables.get(sequences.get(i)).get(group).keySet());
+      List<Integer> blocks = List.copyOf(tables.get(sequences.get(i)).get(group).keySet());
       // The last run of consecutive blocks is the window; what lies before it holds sinks.
       int run = blocks.size() - 1;
       while (run > 0 && blocks.get(run - 1) == blocks.get(run) - 1) {

@@ -209,8 +209,7 @@ public record TinyDecoder(DecoderSpec spec, DecoderWeights weights) {
       int rows = WeightShapes.rows(spec, role);
       int columns = WeightShapes.columns(spec, role);
       return switch (role) {
-        case TOKEN_EMBEDDING ->
-            RandomTensors.matrix(name, embeddingType, rows, columns, 1, random);
+        case TOKEN_EMBEDDING -> RandomTensors.matrix(name, embeddingType, rows, columns, 1, random);
         case OUTPUT, QUERY, KEY, VALUE, ATTENTION_OUTPUT, GATE, UP, DOWN ->
             RandomTensors.matrix(name, type, rows, columns, 1 / Math.sqrt(columns), random);
         case QUERY_BIAS, KEY_BIAS, VALUE_BIAS ->
