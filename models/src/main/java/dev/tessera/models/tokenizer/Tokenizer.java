@@ -28,8 +28,14 @@ public interface Tokenizer {
   /// Ids to text. Bytes that are not UTF-8 become U+FFFD.
   String decode(int[] tokens, boolean skipSpecial);
 
-  /// A decoder for one stream of tokens.
+  /// A decoder for one stream of tokens, which start a text.
   TokenStream stream(boolean skipSpecial);
+
+  /// A decoder for tokens that continue a text: a space before their first word stays, where
+  /// [#stream] removes the one that SentencePiece puts before every text.
+  default TokenStream continuation(boolean skipSpecial) {
+    return stream(skipSpecial);
+  }
 
   OptionalInt beginOfSequence();
 

@@ -1,0 +1,171 @@
+package dev.tessera.models.tokenizer;
+
+import java.util.Arrays;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/// A tokenizer put together from its stages: names of tokens are found in the text, what lies
+/// between them is normalised, names are found again that only exist in normalised text, and the
+/// rest is cut into words, which the model turns into tokens.
+final class TextTokenizer implements Tokenizer {
+
+  /// Everything that is particular to a family.
+  ///
+  /// @param allTokens the tokens found by name where `parseSpecial` is on
+  /// @param userTokens those found where it is off
+  /// @param normalizedTokens those found in normalised text
+  /// @param wordPrefix what the text before the first word starts with, unless it does already
+  /// @param before the tokens around a prompt: before it
+  /// @param after and behind it
+  /// @param leadingSpace whether encoding put a space before the text, so that decoding removes it
+  record Stages(
+      Vocabulary vocabulary,
+      AddedTokens allTokens,
+      AddedTokens userTokens,
+      AddedTokens normalizedTokens,
+      Normalization normalization,
+      WordPrefix wordPrefix,
+      PreTokenizer preTokenizer,
+      SubwordModel model,
+      int[] before,
+      int[] after,
+      boolean leadingSpace,
+      OptionalInt beginOfSequence,
+      OptionalInt endOfSequence,
+      Set<Integer> endOfGeneration) {}
+
+  /// @param prefix the character put before a text that does not start with it; empty for none
+  /// @param firstOnly whether only before the text's beginning, not behind every special token
+  record WordPrefix(String prefix, boolean firstOnly) {
+    static final WordPrefix NONE = new WordPrefix("", true);
+  }
+
+  private final Stages stages;
+  private final Vocabulary vocabulary;
+
+  TextTokenizer(Stages stages) {
+    this.stages = stages;
+    this.vocabulary = stages.vocabulary();
+  }
+
+  @Override
+  public int vocabularySize() {
+    return vocabulary.size();
+  }
+
+  @Override
+  public int[] encode(String text, boolean addSpecial, boolean parseSpecial) {
+    String wellFormed = wellFormed(text);
+    TokenBuffer tokens = new TokenBuffer();
+    PairMerger scratch = new PairMerger();
+    if (addSpecial) {
+      tokens.addAll(stages.before());
+    }
+    AddedTokens names = parseSpecial ? stages.allTokens() : stages.userTokens();
+    names.split(
+        wellFormed,
+        (from, to) -> fragment(wellFormed.substring(from, to), from == 0, scratch, tokens),
+        tokens::add);
+    if (addSpecial) {
+      tokens.addAll(stages.after());
+    }
+    return tokens.toArray();
+  }
+
+  private void fragment(String text, boolean first, PairMerger scratch, TokenBuffer tokens) {
+    String normalized = stages.normalization().apply(text);
+    if (stages.normalizedTokens().isEmpty()) {
+      words(normalized, first, scratch, tokens);
+      return;
+    }
+    stages
+        .normalizedTokens()
+        .split(
+            normalized,
+            (from, to) -> words(normalized.substring(from, to), first && from == 0, scratch, tokens),
+            tokens::add);
+  }
+
+  private void words(String text, boolean first, PairMerger scratch, TokenBuffer tokens) {
+    WordPrefix prefix = stages.wordPrefix();
+    String prefixed =
+        (first || !prefix.firstOnly()) && !text.startsWith(prefix.prefix())
+            ? prefix.prefix() + text
+            : text;
+    stages
+        .preTokenizer()
+        .split(
+            prefixed,
+            0,
+            prefixed.length(),
+            (from, to) -> stages.model().encode(prefixed, from, to, scratch, tokens));
+  }
+
+  /// Half a surrogate pair has no UTF-8: it becomes U+FFFD.
+  private static String wellFormed(String text) {
+    StringBuilder repaired = null;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (!Character.isSurrogate(c)) {
+        continue;
+      }
+      if (Character.isHighSurrogate(c)
+          && i + 1 < text.length()
+          && Character.isLowSurrogate(text.charAt(i + 1))) {
+        i++;
+      } else {
+        repaired = repaired == null ? new StringBuilder(text) : repaired;
+        repaired.setCharAt(i, '\uFFFD');
+      }
+    }
+    return repaired == null ? text : repaired.toString();
+  }
+
+  @Override
+  public String piece(int token) {
+    return vocabulary.piece(token);
+  }
+
+  @Override
+  public byte[] bytes(int token) {
+    return vocabulary.bytes(token).clone();
+  }
+
+  @Override
+  public boolean isSpecial(int token) {
+    return vocabulary.isSpecial(token);
+  }
+
+  @Override
+  public String decode(int[] tokens, boolean skipSpecial) {
+    TokenStream stream = stream(skipSpecial);
+    StringBuilder text = new StringBuilder();
+    Arrays.stream(tokens).forEach(token -> text.append(stream.append(token)));
+    return text.append(stream.flush()).toString();
+  }
+
+  @Override
+  public TokenStream stream(boolean skipSpecial) {
+    return new Utf8TokenStream(vocabulary, skipSpecial, stages.leadingSpace());
+  }
+
+  @Override
+  public TokenStream continuation(boolean skipSpecial) {
+    return new Utf8TokenStream(vocabulary, skipSpecial, false);
+  }
+
+  @Override
+  public OptionalInt beginOfSequence() {
+    return stages.beginOfSequence();
+  }
+
+  @Override
+  public OptionalInt endOfSequence() {
+    return stages.endOfSequence();
+  }
+
+  @Override
+  public Set<Integer> endOfGeneration() {
+    return stages.endOfGeneration();
+  }
+}
