@@ -133,8 +133,7 @@ final class BytePairModel implements SubwordModel {
         int leftSymbol = symbol(vocabulary, characters, left);
         int rightSymbol = symbol(vocabulary, characters, right);
         if (leftSymbol >= 0 && rightSymbol >= 0) {
-          pairs.putIfAbsent(
-              LongMap.pair(leftSymbol, rightSymbol), LongMap.pair(ranks[id], id));
+          pairs.putIfAbsent(LongMap.pair(leftSymbol, rightSymbol), LongMap.pair(ranks[id], id));
           wordsMergeAlone &= !crossesWords(left, right);
         }
       }

@@ -150,11 +150,7 @@ final class GgufTokenizer {
         BytePairModel.fromScores(
             vocabulary, scores(), new BytePairModel.Options(false, unknown, true));
     return assemble(
-        vocabulary,
-        wordMarks(),
-        PreTokenizer.NONE,
-        subwords,
-        new Defaults(true, true, 1, 2));
+        vocabulary, wordMarks(), PreTokenizer.NONE, subwords, new Defaults(true, true, 1, 2));
   }
 
   private Tokenizer unigram() throws ModelFormatException {
@@ -236,8 +232,7 @@ final class GgufTokenizer {
         continue;
       }
       boolean rightStrip = phi3 && !Set.of("<unk>", "<s>", "<|endoftext|>").contains(pieces[id]);
-      AddedTokens.Token token =
-          new AddedTokens.Token(pieces[id], id, false, rightStrip, false);
+      AddedTokens.Token token = new AddedTokens.Token(pieces[id], id, false, rightStrip, false);
       all.add(token);
       if (kind == Kind.USER_DEFINED) {
         user.add(token);
@@ -303,8 +298,7 @@ final class GgufTokenizer {
     }
     if (id < 0 || id >= pieces.length) {
       throw new ModelFormatException(
-          "%s%s is %,d; the vocabulary has %,d tokens"
-              .formatted(PREFIX, key, id, pieces.length));
+          "%s%s is %,d; the vocabulary has %,d tokens".formatted(PREFIX, key, id, pieces.length));
     }
     return id.intValue();
   }

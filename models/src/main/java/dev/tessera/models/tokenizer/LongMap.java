@@ -30,7 +30,6 @@ final class LongMap {
     return keys[slot] == key ? values[slot] : ABSENT;
   }
 
-
   /// Stores the value unless the key has one; whether it was stored.
   boolean putIfAbsent(long key, long value) {
     int slot = slot(key);

@@ -2,9 +2,9 @@ package dev.tessera.models.tokenizer;
 
 import java.util.Arrays;
 
-/// Merges the symbols of one word, best pair first: a linked list of symbols and a heap of the pairs
-/// that may merge, so that a word of n symbols takes n log n steps however it is made. One per
-/// call; its arrays are kept from word to word.
+/// Merges the symbols of one word, best pair first: a linked list of symbols and a heap of the
+/// pairs that may merge, so that a word of n symbols takes n log n steps however it is made. One
+/// per call; its arrays are kept from word to word.
 final class PairMerger {
   private static final int NONE = -1;
 

@@ -14,8 +14,7 @@ import java.util.function.IntPredicate;
 /// `tokenizer.json` carries.
 final class PreTokenizers {
   private static final PreTokenizer GPT2 = PreTokenizer.of(Scanners::gpt2);
-  private static final PreTokenizer SMOLLM =
-      PreTokenizer.of(Scanners.numbers(1), Scanners::gpt2);
+  private static final PreTokenizer SMOLLM = PreTokenizer.of(Scanners.numbers(1), Scanners::gpt2);
   private static final PreTokenizer LLAMA3 = PreTokenizer.of(WordScanner.words(3));
   private static final PreTokenizer QWEN2 = PreTokenizer.of(WordScanner.words(1));
   private static final PreTokenizer QWEN35 = PreTokenizer.of(WordScanner.words(1, LETTER | MARK));
@@ -38,7 +37,9 @@ final class PreTokenizers {
           Scanners.numbers(1));
   private static final PreTokenizer DEEPSEEK_V3 =
       PreTokenizer.of(
-          Scanners.numbers(3), Scanners.runs(PreTokenizers::isDeepseekV3Ideograph), WordScanner::deepseekV3);
+          Scanners.numbers(3),
+          Scanners.runs(PreTokenizers::isDeepseekV3Ideograph),
+          WordScanner::deepseekV3);
   private static final PreTokenizer FALCON =
       PreTokenizer.of(
           Scanners.runs(Scanners.falconPunctuation("$+<=>^~|`")),
@@ -108,10 +109,10 @@ final class PreTokenizers {
           Map.entry("\\p{N}+", Scanners.runs(in(NUMBER))),
           Map.entry("[\\r\\n]", Scanners.single(PreTokenizers::isNewline)),
           Map.entry("\\s?\\p{L}+", Scanners.spacedRuns(in(LETTER))),
+          Map.entry("\\s?\\p{P}+", Scanners.spacedRuns(in(PUNCTUATION))),
           Map.entry(
-              "\\s?\\p{P}+", Scanners.spacedRuns(in(PUNCTUATION))),
-          Map.entry(
-              "\\s?[!-/:-~！-／：-～‘-‟　-。]+", Scanners.spacedRuns(PreTokenizers::isDeepseekPunctuation)),
+              "\\s?[!-/:-~！-／：-～‘-‟　-。]+",
+              Scanners.spacedRuns(PreTokenizers::isDeepseekPunctuation)),
           Map.entry(DeepseekLetters.PATTERN, Scanners.spacedRuns(DeepseekLetters::contains)),
           Map.entry("\\s+$", Scanners::trailingSpaces),
           Map.entry("[一-龥ࠀ-一가-\uD7FF]+", Scanners.runs(PreTokenizers::isDeepseekIdeograph)),
@@ -132,8 +133,17 @@ final class PreTokenizers {
           GPT2;
       case "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b" ->
           SMOLLM;
-      case "llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3", "falcon-h1",
-          "pixtral", "lfm2", "glm4", "chatglm-bpe" ->
+      case "llama-bpe",
+          "llama3",
+          "llama-v3",
+          "dbrx",
+          "smaug-bpe",
+          "falcon3",
+          "falcon-h1",
+          "pixtral",
+          "lfm2",
+          "glm4",
+          "chatglm-bpe" ->
           LLAMA3;
       case "qwen2", "deepseek-r1-qwen", "megrez", "hunyuan", "grok-2" -> QWEN2;
       case "qwen35" -> QWEN35;

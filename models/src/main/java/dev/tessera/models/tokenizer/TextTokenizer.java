@@ -82,7 +82,8 @@ final class TextTokenizer implements Tokenizer {
         .normalizedTokens()
         .split(
             normalized,
-            (from, to) -> words(normalized.substring(from, to), first && from == 0, scratch, tokens),
+            (from, to) ->
+                words(normalized.substring(from, to), first && from == 0, scratch, tokens),
             tokens::add);
   }
 

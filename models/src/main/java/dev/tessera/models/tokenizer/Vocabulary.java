@@ -74,9 +74,7 @@ final class Vocabulary {
         return piece.getBytes(StandardCharsets.UTF_8);
       case BYTE:
         int value = byteValue(piece);
-        return value < 0
-            ? piece.getBytes(StandardCharsets.UTF_8)
-            : new byte[] {(byte) value};
+        return value < 0 ? piece.getBytes(StandardCharsets.UTF_8) : new byte[] {(byte) value};
       default:
         if (spelling == Spelling.WORD_MARKS) {
           return piece.replace(WORD_MARK, ' ').getBytes(StandardCharsets.UTF_8);

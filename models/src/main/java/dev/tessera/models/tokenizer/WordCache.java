@@ -15,9 +15,7 @@ final class WordCache {
   /// The tokens of `text[from, to)`, not to be changed, or null.
   int @Nullable [] get(String text, int from, int to) {
     Entry entry = entries[place(text, from, to)];
-    return entry != null
-            && entry.word.length() == to - from
-            && text.startsWith(entry.word, from)
+    return entry != null && entry.word.length() == to - from && text.startsWith(entry.word, from)
         ? entry.tokens
         : null;
   }

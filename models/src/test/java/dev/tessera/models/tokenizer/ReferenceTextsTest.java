@@ -59,7 +59,8 @@ class ReferenceTextsTest {
         String ids =
             Arrays.stream(tokens).mapToObj(Integer::toString).collect(Collectors.joining(" "));
         // The last text is empty, and so the file ends without its line.
-        assertEquals(i < expected.size() ? expected.get(i) : "", ids, () -> "the tokens of: " + text);
+        assertEquals(
+            i < expected.size() ? expected.get(i) : "", ids, () -> "the tokens of: " + text);
       }
       assertEquals(text, tokenizer.decode(tokens, false));
     }
