@@ -1,0 +1,33 @@
+package dev.tessera.server.engine;
+
+import dev.tessera.kernels.DecoderSession;
+import dev.tessera.kernels.SampleOutcome;
+import dev.tessera.kernels.SampleRequest;
+import dev.tessera.kernels.StepBatch;
+import java.util.List;
+
+/// Computes steps with a decoder on a backend.
+final class DecoderRunner implements ModelRunner {
+  private final DecoderSession session;
+
+  DecoderRunner(DecoderSession session) {
+    this.session = session;
+  }
+
+  @Override
+  public List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests) {
+    session.submit(batch);
+    session.await();
+    return requests.isEmpty() ? List.of() : session.sample(requests);
+  }
+
+  @Override
+  public void discard(int group, int slab) {
+    session.discard(group, slab);
+  }
+
+  @Override
+  public void close() {
+    session.close();
+  }
+}

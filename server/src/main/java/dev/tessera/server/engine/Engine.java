@@ -1,0 +1,313 @@
+package dev.tessera.server.engine;
+
+import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.DecoderSession;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.DecoderWeights;
+import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kvcache.HashChain;
+import dev.tessera.kvcache.KvCache;
+import dev.tessera.kvcache.MemoryBudget;
+import dev.tessera.kvcache.SlabLayout;
+import java.lang.System.Logger.Level;
+import java.time.Duration;
+import java.util.List;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.DoubleConsumer;
+
+/// The one thread that owns the model, the cache and every sequence.
+///
+/// Two queues separate it from the rest: requests and cancels come in through the inbox, tokens go
+/// out through each request's own queue. Between two steps it empties the inbox; without work it
+/// sleeps. Whatever a step throws is a bug or a broken device: then every reader is told, nothing is
+/// accepted any more, and the process is expected to end.
+public final class Engine implements TokenEngine, AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(Engine.class.getName());
+
+  /// What other threads want of the engine's.
+  private sealed interface Command {
+    record Submit(LiveRequest request) implements Command {}
+
+    record Cancel(LiveRequest request, int sample) implements Command {}
+
+    record CancelAll() implements Command {}
+  }
+
+  /// What the engine needs to know of a model.
+  ///
+  /// @param endTokens tokens that end a generation
+  record ModelFacts(int vocabulary, int groups, Set<Integer> endTokens) {}
+
+  private final EngineConfig config;
+  private final ModelFacts model;
+  private final int contextTokens;
+  private final KvCache cache;
+  private final ModelRunner runner;
+  private final AdmissionGate gate;
+  private final EngineCore core;
+  private final EngineListener listener;
+  private final Queue<Command> inbox = new ConcurrentLinkedQueue<>();
+  private final AtomicLong arrivals = new AtomicLong();
+  private final Thread thread;
+  private volatile EngineStats stats;
+  private volatile boolean asleep;
+  private volatile boolean busy;
+  private volatile boolean closing;
+  private volatile long lastProgress = System.nanoTime();
+
+  Engine(
+      EngineConfig config,
+      ModelFacts model,
+      KvCache cache,
+      ModelRunner runner,
+      EngineListener listener) {
+    this.config = config;
+    this.model = model;
+    this.cache = cache;
+    this.runner = runner;
+    this.listener = listener;
+    this.contextTokens = cache.capacityTokens(config.contextTokens());
+    if (contextTokens < config.contextTokens()) {
+      LOG.log(
+          Level.WARNING,
+          "the context is {0} tokens, not {1}: more do not fit into {2} MiB of KV-cache"
+              + " (kv-cache.memory)",
+          contextTokens,
+          config.contextTokens(),
+          config.kvBudgetBytes() >> 20);
+    }
+    this.gate = new AdmissionGate(config.maxQueuedRequests(), config.maxQueuedPromptTokens());
+    this.core =
+        new EngineCore(
+            config,
+            model.groups(),
+            cache,
+            runner,
+            model.endTokens(),
+            gate,
+            listener,
+            System::nanoTime);
+    this.stats = core.stats();
+    this.thread = Thread.ofPlatform().name("tessera-engine").daemon().unstarted(this::run);
+  }
+
+  /// Loads a decoder on a backend and starts to serve it.
+  ///
+  /// @param fingerprint of the model, for the block hashes
+  /// @param endTokens tokens that end a generation
+  /// @param progress called with the share of the loading that is done, from 0 to 1
+  /// @throws IllegalArgumentException if not even one token fits into the cache's budget
+  public static Engine create(
+      EngineConfig config,
+      Backend backend,
+      DecoderSpec spec,
+      DecoderWeights weights,
+      byte[] fingerprint,
+      Set<Integer> endTokens,
+      EngineListener listener,
+      DoubleConsumer progress) {
+    List<SlabLayout> slabs = List.of(backend.exactSlabs(spec));
+    requireOneBlock(slabs, config.kvBudgetBytes());
+    SessionLimits limits =
+        new SessionLimits(
+            config.maxStepTokens(),
+            config.maxLogitRows(),
+            config.maxSequences(),
+            KvCache.slabCapacities(slabs, config.kvBudgetBytes()));
+    DecoderSession session = backend.load(spec, weights, limits, progress);
+    ModelRunner runner = new DecoderRunner(session);
+    KvCache cache =
+        new KvCache(
+            spec.kv(),
+            slabs,
+            config.policy(),
+            new MemoryBudget(config.kvBudgetBytes()),
+            fingerprint,
+            (group, form, slab) -> runner.discard(group, slab));
+    ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
+    Engine engine = new Engine(config, facts, cache, runner, listener);
+    engine.start();
+    return engine;
+  }
+
+  private static void requireOneBlock(List<SlabLayout> slabs, long budget) {
+    long bytes = slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
+    if (bytes > budget) {
+      throw new IllegalArgumentException(
+          "%,d bytes of KV-cache hold no block of this model, which takes %,d (kv-cache.memory)"
+              .formatted(budget, bytes));
+    }
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  @Override
+  public int contextTokens() {
+    return contextTokens;
+  }
+
+  @Override
+  public EngineStats stats() {
+    return stats;
+  }
+
+  @Override
+  public Admission submit(GenerationRequest request) {
+    requireTokens("prompt", request.prompt());
+    requireTokens("logit_bias", request.sampling().biasTokens());
+    requireTokens(
+        "stop_token_ids", request.stopTokens().stream().mapToInt(Integer::intValue).toArray());
+    int promptTokens = request.prompt().length;
+    long total = (long) promptTokens + request.maxTokens();
+    if (total > config.contextTokens()) {
+      return gate.reject(
+          new Admission.TooLong(promptTokens, request.maxTokens(), config.contextTokens()));
+    }
+    if (total > contextTokens) {
+      return gate.reject(
+          new Admission.NeverFits(promptTokens, request.maxTokens(), contextTokens));
+    }
+    Admission refusal = gate.enter(request);
+    return refusal != null ? refusal : accept(request);
+  }
+
+  private Admission accept(GenerationRequest request) {
+    Long wanted = request.sampling().seed();
+    long seed = wanted != null ? wanted : ThreadLocalRandom.current().nextLong();
+    HashChain chain = new HashChain(cache.root(request.cacheSalt()));
+    chain.extend(request.prompt(), request.prompt().length);
+    LiveRequest[] self = new LiveRequest[1];
+    TokenQueue queue =
+        new TokenQueue(
+            request.samples(),
+            config.maxQueuedEvents(),
+            System.nanoTime(),
+            sample -> post(new Command.Cancel(self[0], sample)));
+    self[0] = new LiveRequest(request, queue, arrivals.incrementAndGet(), seed, chain);
+    post(new Command.Submit(self[0]));
+    String failure = gate.failure();
+    if (failure != null) {
+      failInbox(failure);
+    }
+    return new Admission.Accepted(queue);
+  }
+
+  private void requireTokens(String field, int[] tokens) {
+    for (int token : tokens) {
+      if (token < 0 || token >= model.vocabulary()) {
+        throw new IllegalArgumentException(
+            "%s holds token %d; the model has tokens 0 to %d"
+                .formatted(field, token, model.vocabulary() - 1));
+      }
+    }
+  }
+
+  private void post(Command command) {
+    inbox.add(command);
+    if (asleep) {
+      LockSupport.unpark(thread);
+    }
+  }
+
+  private void run() {
+    try {
+      while (!closing || !core.isIdle() || !inbox.isEmpty()) {
+        drainInbox();
+        busy = !core.isIdle();
+        boolean worked = core.step();
+        lastProgress = System.nanoTime();
+        stats = core.stats();
+        if (!worked) {
+          sleep();
+        }
+      }
+    } catch (Throwable cause) {
+      fail(cause);
+    } finally {
+      runner.close();
+    }
+  }
+
+  private void drainInbox() {
+    for (Command command = inbox.poll(); command != null; command = inbox.poll()) {
+      switch (command) {
+        case Command.Submit(LiveRequest request) -> core.add(request);
+        case Command.Cancel(LiveRequest request, int sample) -> core.cancel(request, sample);
+        case Command.CancelAll() -> core.cancelAll();
+      }
+    }
+  }
+
+  private void sleep() {
+    busy = false;
+    core.rest();
+    asleep = true;
+    while (inbox.isEmpty() && !closing) {
+      LockSupport.park(this);
+    }
+    asleep = false;
+  }
+
+  private void fail(Throwable cause) {
+    LOG.log(Level.ERROR, "the engine has failed", cause);
+    String reason = "the engine has failed: " + cause;
+    gate.fail(reason);
+    core.fail(reason);
+    failInbox(reason);
+    listener.onFailure(cause);
+  }
+
+  /// Tells the readers of requests that the engine will not see any more.
+  private void failInbox(String reason) {
+    for (Command command = inbox.poll(); command != null; command = inbox.poll()) {
+      if (command instanceof Command.Submit(LiveRequest request)) {
+        request.queue.endAll(FinishReason.ERROR, reason);
+      }
+    }
+  }
+
+  @Override
+  public boolean drain(Duration limit) throws InterruptedException {
+    gate.drain();
+    if (gate.awaitEmpty(limit)) {
+      return true;
+    }
+    post(new Command.CancelAll());
+    gate.awaitEmpty(Duration.ofMillis(config.stallMillis()));
+    return false;
+  }
+
+  @Override
+  public boolean isAlive() {
+    boolean stalls =
+        busy && System.nanoTime() - lastProgress > config.stallMillis() * 1_000_000L;
+    return thread.isAlive() && gate.failure() == null && !stalls;
+  }
+
+  /// Cancels what runs, ends the engine's thread and lets go of the decoder.
+  @Override
+  public void close() {
+    gate.drain();
+    post(new Command.CancelAll());
+    closing = true;
+    LockSupport.unpark(thread);
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,21 @@
+package dev.tessera.server.engine;
+
+import dev.tessera.kernels.SampleOutcome;
+import dev.tessera.kernels.SampleRequest;
+import dev.tessera.kernels.StepBatch;
+import java.util.List;
+
+/// Computes a step.
+interface ModelRunner extends AutoCloseable {
+
+  /// Computes the rows of a batch and chooses or scores a token for each request.
+  ///
+  /// @return one outcome per request, in their order
+  List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests);
+
+  /// Says that a slab's content is no longer needed.
+  void discard(int group, int slab);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,150 @@
+package dev.tessera.server.engine;
+
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.BitSet;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
+
+/// The events of one request on their way from the engine to its reader.
+///
+/// Bounded, but the engine never waits: what does not fit is refused. The last event of a sample
+/// always fits.
+final class TokenQueue implements Generation {
+
+  /// Every sample, where a sample is asked for.
+  static final int ALL = -1;
+
+  private final int samples;
+  private final int capacity;
+  private final long accepted;
+  private final IntConsumer cancel;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final ArrayDeque<TokenEvent> events = new ArrayDeque<>();
+  private final BitSet ended = new BitSet(); // samples whose last event was put in
+  private int endsToRead;
+  private volatile int cachedTokens = -1;
+  private volatile long scheduled;
+  private volatile long firstToken;
+  private volatile long finished;
+
+  /// @param cancel asks the engine to end a sample, or [#ALL]
+  TokenQueue(int samples, int capacity, long accepted, IntConsumer cancel) {
+    this.samples = samples;
+    this.capacity = capacity;
+    this.accepted = accepted;
+    this.cancel = cancel;
+    this.endsToRead = samples;
+  }
+
+  /// Puts an event in; false if the reader has left too many unread.
+  boolean offer(TokenEvent event) {
+    lock.lock();
+    try {
+      if (ended.get(event.sample())) {
+        throw new IllegalStateException(event + " after the end of its sample");
+      }
+      if (event instanceof TokenEvent.Finished) {
+        ended.set(event.sample());
+      } else if (events.size() >= capacity) {
+        return false;
+      }
+      events.add(event);
+      changed.signal();
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Ends every sample that has not ended.
+  void endAll(FinishReason reason, String error) {
+    lock.lock();
+    try {
+      for (int sample = 0; sample < samples; sample++) {
+        if (!ended.get(sample)) {
+          offer(new TokenEvent.Finished(sample, reason, null, error));
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public @Nullable TokenEvent next(Duration timeout) throws InterruptedException {
+    long nanos = timeout.toNanos();
+    lock.lockInterruptibly();
+    try {
+      while (events.isEmpty()) {
+        if (nanos <= 0 || endsToRead == 0) {
+          return null;
+        }
+        nanos = changed.awaitNanos(nanos);
+      }
+      TokenEvent event = events.remove();
+      if (event instanceof TokenEvent.Finished) {
+        endsToRead--;
+      }
+      return event;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public void cancel() {
+    if (!hasEnded()) {
+      cancel.accept(ALL);
+    }
+  }
+
+  @Override
+  public void cancel(int sample) {
+    if (sample < 0 || sample >= samples) {
+      throw new IllegalArgumentException("sample " + sample + " of " + samples);
+    }
+    cancel.accept(sample);
+  }
+
+  private boolean hasEnded() {
+    lock.lock();
+    try {
+      return ended.cardinality() == samples;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  long accepted() {
+    return accepted;
+  }
+
+  void scheduledAt(long nanos, int cached) {
+    cachedTokens = cached;
+    scheduled = nanos;
+  }
+
+  void firstTokenAt(long nanos) {
+    if (firstToken == 0) {
+      firstToken = nanos;
+    }
+  }
+
+  void finishedAt(long nanos) {
+    finished = nanos;
+  }
+
+  @Override
+  public int cachedTokens() {
+    return cachedTokens;
+  }
+
+  @Override
+  public Timing timing() {
+    return new Timing(accepted, scheduled, firstToken, finished);
+  }
+}

@@ -1,0 +1,182 @@
+package dev.tessera.server.engine;
+
+import dev.tessera.kvcache.ElementType;
+import dev.tessera.kvcache.ExactFormat;
+import dev.tessera.kvcache.HashChain;
+import dev.tessera.kvcache.KvCache;
+import dev.tessera.kvcache.KvGeometry;
+import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.MemoryBudget;
+import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.TileShape;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/// The engine without its thread, on the fake model and with a clock that only the model moves.
+final class EngineHarness {
+  static final long SLAB = 2048;
+  static final Set<Integer> END_TOKENS = Set.of(3);
+
+  final KvGeometry geometry;
+  final KvCache cache;
+  final FakeModelRunner runner;
+  final AdmissionGate gate;
+  final EngineCore core;
+  final EngineConfig config;
+  final List<EngineListener.StepStats> steps = new ArrayList<>();
+  final List<EngineListener.RequestStats> finished = new ArrayList<>();
+  private final Map<TokenQueue, LiveRequest> requests = new HashMap<>();
+  private long arrivals;
+
+  EngineHarness(EngineConfig config, LayerGroup... groups) {
+    this.config = config;
+    this.geometry = new KvGeometry(List.of(groups), groups.length, 1, 8);
+    this.runner = new FakeModelRunner(geometry);
+    this.runner.maxRows = config.maxStepTokens();
+    this.runner.maxLogitRows = config.maxLogitRows();
+    this.cache = cache(geometry, config.kvBudgetBytes(), runner);
+    this.gate = new AdmissionGate(config.maxQueuedRequests(), config.maxQueuedPromptTokens());
+    EngineListener listener =
+        new EngineListener() {
+          @Override
+          public void onStep(StepStats step) {
+            steps.add(step);
+          }
+
+          @Override
+          public void onFinished(RequestStats request) {
+            finished.add(request);
+          }
+        };
+    this.core =
+        new EngineCore(
+            config, groups.length, cache, runner, END_TOKENS, gate, listener, () -> runner.nanos);
+  }
+
+  static KvCache cache(KvGeometry geometry, long bytes, ModelRunner runner) {
+    TileShape shape = TileShape.of(8);
+    List<SlabLayout> slabs =
+        geometry.groups().stream()
+            .map(
+                group ->
+                    new SlabLayout(
+                        group,
+                        1,
+                        new ExactFormat(ElementType.F16, ExactFormat.Arrangement.LANES_16, shape),
+                        new ExactFormat(
+                            ElementType.F16, ExactFormat.Arrangement.TOKEN_MAJOR, shape)))
+            .toList();
+    return new KvCache(
+        geometry,
+        slabs,
+        KvPolicy.EXACT,
+        new MemoryBudget(bytes),
+        new byte[] {1},
+        (group, form, slab) -> runner.discard(group, slab));
+  }
+
+  static LayerGroup full() {
+    return new LayerGroup(0, List.of(0), 0, 0);
+  }
+
+  /// A configuration with room for so many slabs.
+  static EngineConfig config(int slabs, int maxSequences) {
+    return config(slabs, maxSequences, 256);
+  }
+
+  static EngineConfig config(int slabs, int maxSequences, int maxStepTokens) {
+    return new EngineConfig(
+        100_000,
+        maxSequences,
+        1_000,
+        1_000_000,
+        slabs * SLAB,
+        KvPolicy.EXACT,
+        20,
+        maxStepTokens,
+        1_000,
+        60_000);
+  }
+
+  TokenQueue submit(Requests requests) {
+    return submit(requests.build());
+  }
+
+  TokenQueue submit(GenerationRequest request) {
+    if (gate.enter(request) != null) {
+      throw new IllegalStateException("refused");
+    }
+    LiveRequest[] self = new LiveRequest[1];
+    TokenQueue queue =
+        new TokenQueue(
+            request.samples(),
+            config.maxQueuedEvents(),
+            runner.nanos,
+            sample -> core.cancel(self[0], sample));
+    long seed = request.sampling().seed();
+    self[0] =
+        new LiveRequest(
+            request, queue, ++arrivals, seed, new HashChain(cache.root(request.cacheSalt())));
+    requests.put(queue, self[0]);
+    core.add(self[0]);
+    return queue;
+  }
+
+  LiveRequest live(TokenQueue queue) {
+    return requests.get(queue);
+  }
+
+  Sequence sequence(TokenQueue queue) {
+    return live(queue).sequences.getFirst();
+  }
+
+  void step() {
+    core.step();
+    cache.checkIntegrity();
+  }
+
+  void run() {
+    for (int i = 0; !core.isIdle(); i++) {
+      step();
+      if (i > 100_000) {
+        throw new IllegalStateException("never idle");
+      }
+    }
+  }
+
+  static List<TokenEvent> events(TokenQueue queue) {
+    List<TokenEvent> events = new ArrayList<>();
+    try {
+      for (TokenEvent e = queue.next(Duration.ZERO); e != null; e = queue.next(Duration.ZERO)) {
+        events.add(e);
+      }
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return events;
+  }
+
+  static List<Integer> tokens(List<TokenEvent> events, int sample) {
+    return events.stream()
+        .filter(e -> e instanceof TokenEvent.Token && e.sample() == sample)
+        .map(e -> ((TokenEvent.Token) e).token().id())
+        .toList();
+  }
+
+  static TokenEvent.Finished end(List<TokenEvent> events, int sample) {
+    List<TokenEvent.Finished> ends =
+        events.stream()
+            .filter(e -> e instanceof TokenEvent.Finished && e.sample() == sample)
+            .map(e -> (TokenEvent.Finished) e)
+            .toList();
+    if (ends.size() != 1) {
+      throw new IllegalStateException(ends.size() + " ends of sample " + sample);
+    }
+    return ends.getFirst();
+  }
+}

@@ -1,0 +1,175 @@
+package dev.tessera.server.engine;
+
+import dev.tessera.kernels.SampleOutcome;
+import dev.tessera.kernels.SampleRequest;
+import dev.tessera.kernels.StepBatch;
+import dev.tessera.kvcache.BlockRef;
+import dev.tessera.kvcache.KvGeometry;
+import dev.tessera.kvcache.LayerGroup;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/// A model whose next token is a hash of everything that its windows let it see, read slot by slot
+/// through the block tables: a wrong, missing or overwritten block changes the output.
+final class FakeModelRunner implements ModelRunner {
+  static final int VOCABULARY = 50;
+
+  private final KvGeometry geometry;
+  private final Map<Long, long[]> slabs = new HashMap<>(); // group and slab -> [64]
+  private long[] logits = new long[0]; // what each logits row's token hangs on
+  int maxRows = Integer.MAX_VALUE;
+  int maxLogitRows = Integer.MAX_VALUE;
+  long nanosPerStep = 1_000_000;
+  long nanosPerRow = 100_000;
+  long nanos;
+  boolean closed;
+  StepBatch lastBatch;
+
+  FakeModelRunner(KvGeometry geometry) {
+    this.geometry = geometry;
+  }
+
+  @Override
+  public List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests) {
+    lastBatch = batch;
+    nanos += nanosPerStep + nanosPerRow * batch.rows();
+    check(batch.rows() > 0 && batch.rows() <= maxRows, batch.rows() + " rows");
+    check(batch.logitRows().length <= maxLogitRows, batch.logitRows().length + " logits rows");
+    check(batch.logitRows().length == requests.size(), requests.size() + " requests");
+    for (int s = 0; s < batch.sequences(); s++) {
+      store(batch, s);
+    }
+    logits = new long[batch.logitRows().length];
+    for (int i = 0; i < logits.length; i++) {
+      logits[i] = read(batch, batch.logitRows()[i]);
+    }
+    List<SampleOutcome> outcomes = new ArrayList<>();
+    for (SampleRequest request : requests) {
+      outcomes.add(choose(logits[request.logitRow()], request));
+    }
+    return outcomes;
+  }
+
+  private void store(StepBatch batch, int s) {
+    for (int row = batch.rowStarts()[s]; row < batch.rowStarts()[s + 1]; row++) {
+      int position = batch.firstPositions()[s] + row - batch.rowStarts()[s];
+      for (LayerGroup group : geometry.groups()) {
+        long[] slab =
+            slabs.computeIfAbsent(slabKey(batch, s, group, position), key -> new long[64]);
+        slab[position % 64] = slot(batch.tokenIds()[row], position);
+      }
+    }
+  }
+
+  private long read(StepBatch batch, int row) {
+    int s = 0;
+    while (batch.rowStarts()[s + 1] <= row) {
+      s++;
+    }
+    int last = batch.firstPositions()[s] + row - batch.rowStarts()[s];
+    long hash = 1;
+    for (LayerGroup group : geometry.groups()) {
+      for (int position = 0; position <= last; position++) {
+        if (sees(group, last, position)) {
+          long[] slab = slabs.get(slabKey(batch, s, group, position));
+          check(slab != null, "position " + position + " was never written");
+          hash = mix(hash, slab[position % 64]);
+        }
+      }
+    }
+    return hash;
+  }
+
+  private static boolean sees(LayerGroup group, int query, int position) {
+    return group.isFull()
+        || position > query - group.window()
+        || position < group.sinkTokens();
+  }
+
+  private static long slabKey(StepBatch batch, int s, LayerGroup group, int position) {
+    StepBatch.BlockTables tables = batch.tables()[group.id()];
+    int block = position / 64;
+    int sinks = tables.sinkBlocks()[s];
+    int entry = block < sinks ? block : block - tables.firstBlocks()[s] + sinks;
+    check(
+        entry >= 0 && entry < tables.starts()[s + 1] - tables.starts()[s],
+        "block " + block + " of sequence " + s + " is not in its table");
+    int ref = tables.refs()[tables.starts()[s] + entry];
+    return (long) group.id() << 32 | BlockRef.slab(ref);
+  }
+
+  /// The same, from the tokens alone: the oracle.
+  static long read(KvGeometry geometry, int[] tokens, int last) {
+    long hash = 1;
+    for (LayerGroup group : geometry.groups()) {
+      for (int position = 0; position <= last; position++) {
+        if (sees(group, last, position)) {
+          hash = mix(hash, slot(tokens[position], position));
+        }
+      }
+    }
+    return hash;
+  }
+
+  private static long slot(int token, int position) {
+    return mix(token + 1, position + 1);
+  }
+
+  static long mix(long a, long b) {
+    long z = (a ^ Long.rotateLeft(b, 32)) * 0xBF58476D1CE4E5B9L + b;
+    return (z ^ (z >>> 29)) * 0x94D049BB133111EBL;
+  }
+
+  /// A token that hangs on the logits and on every part of the request that a sampler would heed.
+  static SampleOutcome choose(long logits, SampleRequest request) {
+    float logprob = -(logits >>> 40) / 1e4f;
+    if (request.scoredToken() >= 0) {
+      return new SampleOutcome.Chosen(
+          request.scoredToken(), logprob, 1, new int[0], new float[0]);
+    }
+    long hash = logits;
+    if (request.temperature() > 0) {
+      hash = mix(hash, Double.doubleToLongBits(request.uniform()));
+    }
+    SampleRequest.Penalties penalties = request.penalties();
+    if (penalties != null) {
+      long counts = 0;
+      for (int i = 0; i < penalties.tokens().length; i++) {
+        counts += mix(penalties.tokens()[i] + 7, penalties.outputCounts()[i] + 3);
+      }
+      hash = mix(hash, counts);
+    }
+    int token = (int) Math.floorMod(hash, (long) VOCABULARY);
+    while (isBanned(token, request)) {
+      token = (token + 1) % VOCABULARY;
+    }
+    return new SampleOutcome.Chosen(token, logprob, 1, new int[0], new float[0]);
+  }
+
+  private static boolean isBanned(int token, SampleRequest request) {
+    for (int i = 0; i < request.biasTokens().length; i++) {
+      if (request.biasTokens()[i] == token && request.biasValues()[i] == Float.NEGATIVE_INFINITY) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
+  public void discard(int group, int slab) {
+    slabs.remove((long) group << 32 | slab);
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+  }
+
+  private static void check(boolean condition, String what) {
+    if (!condition) {
+      throw new AssertionError(what);
+    }
+  }
+}
