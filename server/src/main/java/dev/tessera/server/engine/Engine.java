@@ -24,8 +24,8 @@ import java.util.function.DoubleConsumer;
 ///
 /// Two queues separate it from the rest: requests and cancels come in through the inbox, tokens go
 /// out through each request's own queue. Between two steps it empties the inbox; without work it
-/// sleeps. Whatever a step throws is a bug or a broken device: then every reader is told, nothing is
-/// accepted any more, and the process is expected to end.
+/// sleeps. Whatever a step throws is a bug or a broken device: then every reader is told, nothing
+/// is accepted any more, and the process is expected to end.
 public final class Engine implements TokenEngine, AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Engine.class.getName());
 
@@ -171,8 +171,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
           new Admission.TooLong(promptTokens, request.maxTokens(), config.contextTokens()));
     }
     if (total > contextTokens) {
-      return gate.reject(
-          new Admission.NeverFits(promptTokens, request.maxTokens(), contextTokens));
+      return gate.reject(new Admission.NeverFits(promptTokens, request.maxTokens(), contextTokens));
     }
     Admission refusal = gate.enter(request);
     return refusal != null ? refusal : accept(request);
@@ -286,8 +285,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
 
   @Override
   public boolean isAlive() {
-    boolean stalls =
-        busy && System.nanoTime() - lastProgress > config.stallMillis() * 1_000_000L;
+    boolean stalls = busy && System.nanoTime() - lastProgress > config.stallMillis() * 1_000_000L;
     return thread.isAlive() && gate.failure() == null && !stalls;
   }
 

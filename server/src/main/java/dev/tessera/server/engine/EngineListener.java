@@ -36,7 +36,13 @@ public interface EngineListener {
   /// @param sequences sequences that advanced
   /// @param nanos from scheduling to the last token handed out
   record StepStats(
-      int rows, int prefillRows, int sequences, int logitRows, int running, int waiting, long nanos) {}
+      int rows,
+      int prefillRows,
+      int sequences,
+      int logitRows,
+      int running,
+      int waiting,
+      long nanos) {}
 
   /// A request that has ended.
   ///

@@ -18,9 +18,10 @@ import org.jspecify.annotations.Nullable;
 ///
 /// 1. Every running sequence with one token left gets it: a stream never waits for a prompt.
 /// 2. Waiting sequences are admitted while there is memory for all that is known of them.
-/// 3. The rest of the step goes to the sequences with more tokens left. One half is for the one that
-///    has waited longest, so that none starves; the other half for those that are soonest done, so
-///    that a short prompt does not wait behind a long one. What one half leaves, the other takes.
+/// 3. The rest of the step goes to the sequences with more tokens left. One half is for the one
+///    that has waited longest, so that none starves; the other half for those that are soonest
+///    done, so that a short prompt does not wait behind a long one. What one half leaves, the other
+///    takes.
 ///
 /// Who goes first is a matter of priority, then of arrival. Where memory is short, the last of that
 /// order loses its blocks, waits again, and is computed anew.

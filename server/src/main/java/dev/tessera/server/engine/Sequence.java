@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /// One sample of a request: its tokens, and how far they are computed.
 ///
-/// Waiting sequences have no blocks; running ones have a [SequenceCache]. A preempted sequence waits
-/// again and keeps its tokens: the ones it has generated are then computed like a prompt.
+/// Waiting sequences have no blocks; running ones have a [SequenceCache]. A preempted sequence
+/// waits again and keeps its tokens: the ones it has generated are then computed like a prompt.
 final class Sequence {
 
   /// Who goes first: the smaller priority, then the earlier arrival.

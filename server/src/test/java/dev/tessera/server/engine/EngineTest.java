@@ -23,8 +23,7 @@ import org.junit.jupiter.api.Timeout;
 /// The engine with its thread. A latch in the model says when a step may go on.
 @Timeout(60)
 final class EngineTest {
-  private static final KvGeometry GEOMETRY =
-      new KvGeometry(List.of(EngineHarness.full()), 1, 1, 8);
+  private static final KvGeometry GEOMETRY = new KvGeometry(List.of(EngineHarness.full()), 1, 1, 8);
 
   private static final class GatedRunner implements ModelRunner {
     final FakeModelRunner model = new FakeModelRunner(GEOMETRY);

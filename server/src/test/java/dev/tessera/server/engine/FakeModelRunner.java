@@ -83,9 +83,7 @@ final class FakeModelRunner implements ModelRunner {
   }
 
   private static boolean sees(LayerGroup group, int query, int position) {
-    return group.isFull()
-        || position > query - group.window()
-        || position < group.sinkTokens();
+    return group.isFull() || position > query - group.window() || position < group.sinkTokens();
   }
 
   private static long slabKey(StepBatch batch, int s, LayerGroup group, int position) {
@@ -126,8 +124,7 @@ final class FakeModelRunner implements ModelRunner {
   static SampleOutcome choose(long logits, SampleRequest request) {
     float logprob = -(logits >>> 40) / 1e4f;
     if (request.scoredToken() >= 0) {
-      return new SampleOutcome.Chosen(
-          request.scoredToken(), logprob, 1, new int[0], new float[0]);
+      return new SampleOutcome.Chosen(request.scoredToken(), logprob, 1, new int[0], new float[0]);
     }
     long hash = logits;
     if (request.temperature() > 0) {

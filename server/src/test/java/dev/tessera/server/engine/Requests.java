@@ -130,8 +130,7 @@ final class Requests {
     int[] tokens = request.prompt().clone();
     Long seed = request.sampling().seed();
     SamplingState sampling =
-        new SamplingState(
-            request.sampling(), seed, sample, tokens, request.minTokens(), ends);
+        new SamplingState(request.sampling(), seed, sample, tokens, request.minTokens(), ends);
     List<Integer> output = new ArrayList<>();
     while (output.size() < request.maxTokens()) {
       long logits = FakeModelRunner.read(geometry, tokens, tokens.length - 1);
