@@ -54,6 +54,12 @@ INLINE __m256i zero_pairs(const uint8_t *at, int zero) {
   return _mm256_mullo_epi16(pairs, _mm256_set1_epi16((int16_t)-zero));
 }
 
+/* Compilers regroup integer sums into trees, which need more registers than there are. */
+INLINE __m256i in_order(__m256i sum) {
+  __asm__("" : "+x"(sum));
+  return sum;
+}
+
 /* Groups of four inputs whose products may be added in 16 bits. */
 INLINE int fold_of(int bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
 
@@ -190,8 +196,8 @@ INLINE void dot_open(const ts_layout l, const int rows, const uint8_t *w, const 
       UNROLL for (int m = 0; m < rows; m++) {
         __m256i x = broadcast4(r->wide + m * inputs + b * TS_BLOCK + 2 * k);
         __m256i p0 = _mm256_madd_epi16(w0, x), p1 = _mm256_madd_epi16(w1, x);
-        product[m][0] = k == 0 ? p0 : _mm256_add_epi32(product[m][0], p0);
-        product[m][1] = k == 0 ? p1 : _mm256_add_epi32(product[m][1], p1);
+        product[m][0] = in_order(k == 0 ? p0 : _mm256_add_epi32(product[m][0], p0));
+        product[m][1] = in_order(k == 0 ? p1 : _mm256_add_epi32(product[m][1], p1));
       }
     }
     return;
@@ -203,8 +209,8 @@ INLINE void dot_open(const ts_layout l, const int rows, const uint8_t *w, const 
       UNROLL for (int m = 0; m < rows; m++) {
         __m256i x = broadcast4(r->q + m * inputs + b * TS_BLOCK + 4 * j);
         __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
-        sum[m][0] = j == from ? p0 : _mm256_add_epi16(sum[m][0], p0);
-        sum[m][1] = j == from ? p1 : _mm256_add_epi16(sum[m][1], p1);
+        sum[m][0] = in_order(j == from ? p0 : _mm256_add_epi16(sum[m][0], p0));
+        sum[m][1] = in_order(j == from ? p1 : _mm256_add_epi16(sum[m][1], p1));
       }
     }
     UNROLL for (int n = 0; n < 2; n++) {
