@@ -1,0 +1,463 @@
+package dev.tessera.kernels.cpu;
+
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.StepBatch;
+import dev.tessera.kernels.WeightRole;
+import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SlabLayout;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
+import java.util.List;
+
+/// A decoder in C (`decoder.h`) with its tile memory, built up piece by piece. Only C knows how it
+/// lies in memory.
+final class NativeDecoder implements AutoCloseable {
+
+  private record Region(long address, long bytes) {}
+
+  private final NativeLibrary library;
+  private final Functions functions;
+  private final long address;
+  private final List<Region> regions = new ArrayList<>();
+  private final long[] slabs; // [groups]
+  private final SlabLayout[] layouts; // [groups]
+  private Arena stagingArena = Arena.ofShared();
+  private MemorySegment staging = stagingArena.allocate(JAVA_INT, 1);
+  private boolean closed;
+
+  NativeDecoder(Kernels kernels, DecoderSpec spec, SlabLayout[] layouts, SessionLimits limits) {
+    this.library = kernels.library;
+    this.functions = new Functions(library);
+    this.layouts = layouts;
+    this.slabs = new long[layouts.length];
+    address = functions.create(spec.layers().size(), layouts.length, spec.ropes().size());
+    try {
+      functions.shape(address, spec);
+      for (int layer = 0; layer < spec.layers().size(); layer++) {
+        DecoderSpec.Layer shape = spec.layers().get(layer);
+        functions.layer(address, layer, shape.group(), shape.indexInGroup(), shape.rope());
+      }
+      for (int group = 0; group < layouts.length; group++) {
+        addGroup(group, layouts[group], limits.slabs()[group]);
+      }
+      for (int rope = 0; rope < spec.ropes().size(); rope++) {
+        functions.rope(address, rope, spec.ropes().get(rope));
+      }
+    } catch (Throwable e) {
+      close();
+      throw e;
+    }
+  }
+
+  private void addGroup(int index, SlabLayout layout, int count) {
+    LayerGroup group = layout.group();
+    long bytes = Math.max(1, Math.multiplyExact(layout.slabBytes(), (long) count));
+    slabs[index] = reserve(bytes, count + " slabs of layer group " + index);
+    functions.group(address, index, slabs[index], layout, group.window(), group.sinkTokens());
+  }
+
+  /// Zeroed memory that lives as long as the decoder, aligned to a page.
+  long reserve(long bytes, String what) {
+    long at = library.reserve(bytes, what);
+    regions.add(new Region(at, bytes));
+    return at;
+  }
+
+  void matrix(WeightRole role, int layer, int kind, int rows, int columns, long data) {
+    functions.matrix(address, layer, role, kind, rows, columns, data);
+  }
+
+  void vector(WeightRole role, int layer, long data) {
+    functions.vector(address, layer, role, data);
+  }
+
+  /// Packs rows of a matrix that was announced, from `firstRow`, a multiple of 32, on.
+  void pack(WeightRole role, int layer, long source, long firstRow, long rows) {
+    functions.pack(address, layer, role, source, firstRow, rows);
+  }
+
+  /// Allocates what steps need.
+  ///
+  /// @return bytes
+  long ready(int threads, SessionLimits limits, int maxPositions) {
+    return functions.ready(
+        address, threads, limits.rows(), limits.logitRows(), limits.sequences(), maxPositions);
+  }
+
+  /// Copies a batch that was checked.
+  void batch(StepBatch batch) {
+    int ints = batch.rows() + 2 * batch.sequences() + 1 + batch.logitRows().length;
+    for (StepBatch.BlockTables tables : batch.tables()) {
+      ints =
+          Math.addExact(
+              ints,
+              tables.starts().length
+                  + tables.firstBlocks().length
+                  + tables.sinkBlocks().length
+                  + tables.refs().length);
+    }
+    room(ints);
+    var upload = new Upload();
+    for (int group = 0; group < batch.tables().length; group++) {
+      StepBatch.BlockTables tables = batch.tables()[group];
+      functions.tables(
+          address,
+          group,
+          upload.put(tables.starts()),
+          upload.put(tables.firstBlocks()),
+          upload.put(tables.sinkBlocks()),
+          upload.put(tables.refs()));
+    }
+    functions.batch(
+        address,
+        batch.rows(),
+        batch.sequences(),
+        batch.logitRows().length,
+        upload.put(batch.tokenIds()),
+        upload.put(batch.rowStarts()),
+        upload.put(batch.firstPositions()),
+        upload.put(batch.logitRows()));
+  }
+
+  private void room(int ints) {
+    if (staging.byteSize() < 4L * ints) {
+      stagingArena.close();
+      stagingArena = Arena.ofShared();
+      staging = stagingArena.allocate(JAVA_INT, 2L * ints);
+    }
+  }
+
+  private final class Upload {
+    private long used;
+
+    long put(int[] values) {
+      MemorySegment.copy(values, 0, staging, JAVA_INT, used, values.length);
+      long at = staging.address() + used;
+      used += 4L * values.length;
+      return at;
+    }
+  }
+
+  long address() {
+    return address;
+  }
+
+  /// Address of a row of logits.
+  long logits(int row) {
+    return functions.logits(address) + functions.logitStride(address) * row * Float.BYTES;
+  }
+
+  /// Rows of `{ q, k, v }`, each part padded to 32 floats.
+  long qkv() {
+    return functions.qkv(address);
+  }
+
+  /// Rows of the heads' outputs, padded to 32 floats.
+  long mixed() {
+    return functions.mixed(address);
+  }
+
+  /// Gives back the memory of a slab.
+  void discard(int group, int slab) {
+    long bytes = layouts[group].slabBytes();
+    library.discard(slabs[group] + slab * bytes, bytes);
+  }
+
+  /// Frees the workers that wait for one that failed.
+  void breakStep() {
+    functions.breakStep(address);
+  }
+
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    functions.free(address);
+    for (Region region : regions) {
+      library.release(region.address, region.bytes);
+    }
+    stagingArena.close();
+  }
+
+  /// The functions of `decoder.h`, whose enumerations are in the order of ours.
+  @SuppressWarnings("EnumOrdinal")
+  private static final class Functions {
+
+    private final MethodHandle create;
+    private final MethodHandle shape;
+    private final MethodHandle layer;
+    private final MethodHandle matrix;
+    private final MethodHandle vector;
+    private final MethodHandle group;
+    private final MethodHandle rope;
+    private final MethodHandle pack;
+    private final MethodHandle ready;
+    private final MethodHandle tables;
+    private final MethodHandle batch;
+    private final MethodHandle logits;
+    private final MethodHandle logitStride;
+    private final MethodHandle qkv;
+    private final MethodHandle mixed;
+    private final MethodHandle breakStep;
+    private final MethodHandle free;
+
+    Functions(NativeLibrary library) {
+      create = library.function("ts_decoder_new", of(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT));
+      shape =
+          library.function(
+              "ts_decoder_shape",
+              ofVoid(
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
+                  JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT));
+      layer =
+          library.function(
+              "ts_decoder_layer", ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+      matrix =
+          library.function(
+              "ts_decoder_matrix",
+              ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
+      vector =
+          library.function("ts_decoder_vector", ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
+      group =
+          library.function(
+              "ts_decoder_group",
+              ofVoid(
+                  JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG,
+                  JAVA_INT, JAVA_INT));
+      rope =
+          library.function(
+              "ts_decoder_rope",
+              of(JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG));
+      pack =
+          library.function(
+              "ts_decoder_pack",
+              ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG));
+      ready =
+          library.function(
+              "ts_decoder_ready",
+              of(JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+      tables =
+          library.function(
+              "ts_decoder_tables",
+              ofVoid(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG));
+      batch =
+          library.function(
+              "ts_decoder_batch",
+              ofVoid(
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG,
+                  JAVA_LONG));
+      logits = library.function("ts_decoder_logits", of(JAVA_LONG, JAVA_LONG));
+      logitStride = library.function("ts_decoder_logit_stride", of(JAVA_LONG, JAVA_LONG));
+      qkv = library.function("ts_decoder_qkv", of(JAVA_LONG, JAVA_LONG));
+      mixed = library.function("ts_decoder_mixed", of(JAVA_LONG, JAVA_LONG));
+      breakStep = library.function("ts_decoder_break", ofVoid(JAVA_LONG));
+      free = library.function("ts_decoder_free", ofVoid(JAVA_LONG));
+    }
+
+    private static FunctionDescriptor of(MemoryLayout result, MemoryLayout... parameters) {
+      return FunctionDescriptor.of(result, parameters);
+    }
+
+    private static FunctionDescriptor ofVoid(MemoryLayout... parameters) {
+      return FunctionDescriptor.ofVoid(parameters);
+    }
+
+    private static long requireMemory(long result, long failure, String what) {
+      if (result == failure) {
+        throw new IllegalStateException("the system refuses memory for " + what);
+      }
+      return result;
+    }
+
+    long create(int layers, int groups, int ropes) {
+      try {
+        return requireMemory(
+            (long) create.invokeExact(layers, groups, ropes), 0, "a decoder");
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void shape(long decoder, DecoderSpec spec) {
+      try {
+        shape.invokeExact(
+            decoder,
+            spec.vocabulary(),
+            spec.hidden(),
+            spec.heads(),
+            spec.kvHeads(),
+            spec.headDim(),
+            spec.feedForward(),
+            spec.activation().ordinal(),
+            spec.normEpsilon(),
+            spec.embeddingScale(),
+            spec.attentionScale(),
+            spec.attentionSoftCap(),
+            spec.logitSoftCap());
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void layer(long decoder, int index, int groupId, int indexInGroup, int ropeIndex) {
+      try {
+        layer.invokeExact(decoder, index, groupId, indexInGroup, ropeIndex);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void matrix(
+        long decoder, int index, WeightRole role, int kind, int rows, int columns, long data) {
+      try {
+        matrix.invokeExact(decoder, index, role.ordinal(), kind, rows, columns, data);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void vector(long decoder, int index, WeightRole role, long data) {
+      try {
+        vector.invokeExact(decoder, index, role.ordinal(), data);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void group(
+        long decoder, int index, long slabs, SlabLayout layout, int window, int sinkTokens) {
+      try {
+        group.invokeExact(
+            decoder,
+            index,
+            slabs,
+            layout.slabBytes(),
+            layout.layerStride(),
+            layout.headStride(),
+            layout.valueOffset(),
+            window,
+            sinkTokens);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void rope(long decoder, int index, RopeSpec spec) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment frequencies = arena.allocateFrom(JAVA_DOUBLE, spec.frequencies());
+        requireMemory(
+            (int)
+                rope.invokeExact(
+                    decoder,
+                    index,
+                    spec.pairing().ordinal(),
+                    spec.frequencies().length,
+                    spec.magnitude(),
+                    frequencies.address()),
+            -1,
+            "frequencies");
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void pack(long decoder, int index, WeightRole role, long source, long firstRow, long rows) {
+      try {
+        pack.invokeExact(decoder, index, role.ordinal(), source, firstRow, rows);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    long ready(
+        long decoder, int threads, int rows, int logitRows, int sequences, int positions) {
+      try {
+        return requireMemory(
+            (long) ready.invokeExact(decoder, threads, rows, logitRows, sequences, positions),
+            -1,
+            "the activations of " + rows + " rows");
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void tables(long decoder, int index, long starts, long first, long sinks, long refs) {
+      try {
+        tables.invokeExact(decoder, index, starts, first, sinks, refs);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void batch(
+        long decoder,
+        int rows,
+        int sequences,
+        int logitRows,
+        long tokens,
+        long starts,
+        long positions,
+        long logitRow) {
+      try {
+        batch.invokeExact(
+            decoder, rows, sequences, logitRows, tokens, starts, positions, logitRow);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    private static long get(MethodHandle handle, long decoder) {
+      try {
+        return (long) handle.invokeExact(decoder);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    long logits(long decoder) {
+      return get(logits, decoder);
+    }
+
+    long logitStride(long decoder) {
+      return get(logitStride, decoder);
+    }
+
+    long qkv(long decoder) {
+      return get(qkv, decoder);
+    }
+
+    long mixed(long decoder) {
+      return get(mixed, decoder);
+    }
+
+    void breakStep(long decoder) {
+      try {
+        breakStep.invokeExact(decoder);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void free(long decoder) {
+      try {
+        free.invokeExact(decoder);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/* Work on single rows: norms, rotation, the gate, and the store of keys and values. */
+#ifndef TESSERA_ROWS_H
+#define TESSERA_ROWS_H
+
+#include "decoder.h"
+
+/* out = x / rms(x) * weight over `width` elements. Reads and writes up to the next multiple of 8
+ * (of 16 with AVX-512): both arrays are padded with zeros. `out` may be `x`. */
+void TS(normalise)(const float *x, const float *weight, int64_t width, float epsilon, float *out);
+
+/* Turns one head by a row's cosines and sines. */
+void TS(rotate)(float *head, const ts_rope *rope, int64_t row);
+
+/* gate = activation(gate) * up, `count` floats, a multiple of 32. */
+void TS(gate)(float *gate, const float *up, int64_t count, int32_t activation);
+
+/* x = cap * tanh(x / cap). `count` is a multiple of 32. */
+void TS(soft_cap)(float *x, int64_t count, float cap);
+
+/* Bias, norm and rotation of a row's head, from the step's q, k, v into `out` [head_dim]. */
+void TS(load_query)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t head,
+                    float *out);
+
+/* The same for the key of a row, then its key and value go into their tiles. */
+void TS(store)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head);
+
+/* The key tile of a block; its value tile lies the group's value_offset behind. */
+uint16_t *TS(key_tile)(const ts_decoder *d, const ts_layer *layer, int32_t sequence, int64_t block,
+                       int64_t kv_head);
+
+/* Fills row `row` of `a` in the forms that the given matrices read. */
+void TS(feed)(const float *x, const ts_matrix *const *readers, int count, int64_t row,
+              const ts_activations *a);
+
+#endif

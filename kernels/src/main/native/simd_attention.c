@@ -1,0 +1,384 @@
+#include "attention.h"
+
+#include "rows.h"
+#include "simd.h"
+#include "tile_format.h"
+
+/* Products of R rows with a slice of 16 columns take R * 16 / LANES accumulators. */
+enum { SLICE = 16, VECTORS = SLICE / LANES, BLOCK_ROWS = 6 };
+
+/* Rows up to which halves are converted as they are used; above, a slice is converted once for all
+ * rows. The values are the same, so are the results. */
+enum { DIRECT_ROWS = 6 };
+
+/* c[r][s * 16 ..] = c * decay[r] + sum over k of a[r][k] * b[s][k][..], in the order of k, for R rows
+ * and S slices. One line of `prefetch` is fetched ahead for each k and pair of slices. */
+#define DEFINE_PRODUCT(NAME, TYPE, LOAD)                                                         \
+  INLINE void NAME(const int R, const int S, int64_t depth, const float *a, int64_t a_stride,    \
+                   const TYPE *b, int64_t b_stride, int64_t slice_stride, float *c,              \
+                   int64_t c_stride, const float *decay, const char *prefetch) {                 \
+    vf sum[BLOCK_ROWS][4 * VECTORS];                                                             \
+    UNROLL for (int r = 0; r < R; r++) {                                                         \
+      UNROLL for (int v = 0; v < S * VECTORS; v++) {                                             \
+        sum[r][v] = decay ? vf_load(c + r * c_stride + v * LANES) * vf_all(decay[r]) : vf_all(0); \
+      }                                                                                          \
+    }                                                                                            \
+    for (int64_t k = 0; k < depth; k++, b += b_stride) {                                         \
+      if (prefetch) {                                                                            \
+        __builtin_prefetch(prefetch);                                                            \
+        if (S == 4) __builtin_prefetch(prefetch + 64);                                           \
+        prefetch += S == 4 ? 128 : 64;                                                           \
+      }                                                                                          \
+      UNROLL for (int s = 0; s < S; s++) {                                                       \
+        UNROLL for (int v = 0; v < VECTORS; v++) {                                               \
+          vf column = LOAD(b + s * slice_stride + v * LANES);                                    \
+          UNROLL for (int r = 0; r < R; r++) {                                                   \
+            sum[r][s * VECTORS + v] =                                                            \
+                vf_fma(vf_all(a[r * a_stride + k]), column, sum[r][s * VECTORS + v]);            \
+          }                                                                                      \
+        }                                                                                        \
+      }                                                                                          \
+    }                                                                                            \
+    UNROLL for (int r = 0; r < R; r++) {                                                         \
+      UNROLL for (int v = 0; v < S * VECTORS; v++) vf_store(c + r * c_stride + v * LANES, sum[r][v]); \
+    }                                                                                            \
+  }
+
+DEFINE_PRODUCT(float_product, float, vf_load)
+DEFINE_PRODUCT(half_product, uint16_t, vf_load_half)
+
+#define PRODUCT_CASE(R, S) \
+  case R:                  \
+    PRODUCT(R, S, depth, a, a_stride, b, b_stride, slice_stride, c, c_stride, decay, prefetch); \
+    break;
+
+/* One slice in floats, any number of rows. */
+static void multiply_slice(int64_t rows, int64_t depth, const float *a, int64_t a_stride,
+                           const float *b, float *c, int64_t c_stride, const float *decay) {
+  const int64_t b_stride = SLICE, slice_stride = 0;
+  const char *prefetch = 0;
+  /* Near-equal blocks: a last block of one row would leave the multipliers idle. */
+  int64_t blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  for (int64_t i = 0; i < blocks; i++) {
+    int64_t count = rows * (i + 1) / blocks - rows * i / blocks;
+    switch (count) {
+#define PRODUCT float_product
+      PRODUCT_CASE(1, 1)
+      PRODUCT_CASE(2, 1)
+      PRODUCT_CASE(3, 1)
+      PRODUCT_CASE(4, 1)
+      PRODUCT_CASE(5, 1)
+      PRODUCT_CASE(6, 1)
+#undef PRODUCT
+    }
+    a += count * a_stride;
+    c += count * c_stride;
+    if (decay) decay += count;
+  }
+}
+
+/* Several slices straight from halves, for few rows. Returns the slices done. */
+static int64_t multiply_halves(int64_t rows, int64_t slices, int64_t depth, const float *a,
+                               int64_t a_stride, const uint16_t *b, int64_t b_stride,
+                               int64_t slice_stride, float *c, int64_t c_stride,
+                               const float *decay, const char *prefetch) {
+  int64_t wide = LANES == 16 || rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+  int64_t done = 0;
+  for (; done + wide <= slices; done += wide) {
+    switch (rows) {
+#define PRODUCT half_product
+      PRODUCT_CASE(1, 4)
+#if TS_LEVEL == 3
+      PRODUCT_CASE(2, 4)
+      PRODUCT_CASE(3, 4)
+      PRODUCT_CASE(4, 4)
+      PRODUCT_CASE(5, 4)
+      PRODUCT_CASE(6, 4)
+#else
+      PRODUCT_CASE(2, 2)
+      PRODUCT_CASE(3, 2)
+      PRODUCT_CASE(4, 1)
+      PRODUCT_CASE(5, 1)
+      PRODUCT_CASE(6, 1)
+#endif
+    }
+    b += wide * slice_stride;
+    c += wide * SLICE;
+    if (prefetch) prefetch += depth * (wide == 4 ? 128 : 64);
+  }
+  for (; done < slices; done++) {
+    switch (rows) {
+      PRODUCT_CASE(1, 1)
+      PRODUCT_CASE(2, 1)
+      PRODUCT_CASE(3, 1)
+      PRODUCT_CASE(4, 1)
+      PRODUCT_CASE(5, 1)
+      PRODUCT_CASE(6, 1)
+#undef PRODUCT
+    }
+    b += slice_stride;
+    c += SLICE;
+  }
+  return done;
+}
+
+/* Converts [depth][16] halves; of the last, narrower slice of a head only `width` columns exist. */
+INLINE void widen(const uint16_t *b, int64_t b_stride, int64_t depth, int64_t width, float *out) {
+  if (width == SLICE) {
+    for (int64_t k = 0; k < depth; k++) {
+      UNROLL for (int v = 0; v < VECTORS; v++) {
+        vf_store(out + k * SLICE + v * LANES, vf_load_half(b + k * b_stride + v * LANES));
+      }
+    }
+    return;
+  }
+  for (int64_t k = 0; k < depth; k++) {
+    uint16_t row[SLICE] = {0};
+    memcpy(row, b + k * b_stride, width * sizeof *row);
+    UNROLL for (int v = 0; v < VECTORS; v++) {
+      vf_store(out + k * SLICE + v * LANES, vf_load_half(row + v * LANES));
+    }
+  }
+}
+
+typedef struct {
+  int64_t rows;     /* queries: tokens of the item times heads that share the KV head */
+  int64_t sharing;  /* the query of token t and head h of the group is t * sharing + h */
+  int64_t position; /* of the first token */
+  int64_t last;     /* position of the last token */
+  int64_t dim, stride; /* elements of a head; between rows of query, part and whole */
+  int64_t window, sinks;
+  float soft_cap;
+} ts_queries;
+
+/* Which lanes of a tile a token sees: [low, high) and those below `sinks`. */
+typedef struct {
+  int32_t low, high, sinks;
+} ts_view;
+
+INLINE ts_view view_of(const ts_queries *q, int64_t position, int64_t start) {
+  int64_t high = position + 1 - start, low = q->window ? high - q->window : 0;
+  int64_t sinks = q->window ? q->sinks - start : 0;
+  if (high > TS_BLOCK_TOKENS) high = TS_BLOCK_TOKENS;
+  if (high < 0) high = 0;
+  if (low < 0) low = 0;
+  if (low > TS_BLOCK_TOKENS) low = TS_BLOCK_TOKENS;
+  if (sinks < 0) sinks = 0;
+  return (ts_view){(int32_t)low, (int32_t)high, (int32_t)(sinks < high ? sinks : high)};
+}
+
+/* Folds the tile that starts at position `start` into the partial result of every query. A lane that
+ * a query does not see scores minus infinity: it weighs exactly nothing. */
+static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t *values,
+                      int64_t start, const char *next_keys, const char *next_values,
+                      ts_scratch *s) {
+  int64_t rows = q->rows, dim = q->dim;
+  int64_t lanes = q->last + 1 - start; /* what lies behind was not written yet */
+  if (lanes > TS_BLOCK_TOKENS) lanes = TS_BLOCK_TOKENS;
+  int64_t groups = (lanes + SLICE - 1) / SLICE;
+
+  int64_t done = 0;
+  if (rows <= DIRECT_ROWS) {
+    done = multiply_halves(rows, TS_BLOCK_TOKENS / TS_KEY_LANES, dim, s->query, q->stride, keys,
+                           TS_KEY_LANES, dim * TS_KEY_LANES, s->scores, TS_BLOCK_TOKENS, 0,
+                           next_keys);
+  }
+  for (; done < groups; done++) {
+    widen(keys + done * dim * TS_KEY_LANES, TS_KEY_LANES, dim, SLICE, s->slice);
+    multiply_slice(rows, dim, s->query, q->stride, s->slice, s->scores + done * SLICE,
+                   TS_BLOCK_TOKENS, 0);
+  }
+
+  float *new_max = s->new_max;
+  const vf nothing = vf_all(-INFINITY);
+  for (int64_t r = 0; r < rows; r++) {
+    float *score = s->scores + r * TS_BLOCK_TOKENS;
+    if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
+    ts_view view = view_of(q, q->position + r / q->sharing, start);
+    vf largest = nothing;
+    if (view.low == 0 && view.high == TS_BLOCK_TOKENS) {
+      UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
+        largest = vf_max(largest, vf_load(score + i));
+      }
+    } else {
+      for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
+        vi lane = vi_lanes() + i;
+        vi seen = (lane < view.high) & ((lane >= view.low) | (lane < view.sinks));
+        vf visible = vf_select(seen, vf_load(score + i), nothing);
+        vf_store(score + i, visible);
+        largest = vf_max(largest, visible);
+      }
+    }
+    float tile_max = vf_largest(largest);
+    new_max[r] = tile_max > s->part_max[r] ? tile_max : s->part_max[r];
+  }
+  for (int64_t r = 0; r < rows; r += LANES) {
+    /* A query that has seen nothing yet has no maximum to subtract. */
+    vf m = vf_load(new_max + r), shift = vf_select(m == nothing, vf_all(0), m);
+    vf_store(s->decay + r, vf_exp(vf_load(s->part_max + r) - shift));
+    vf_store(s->part_max + r, m);
+    vf_store(new_max + r, shift);
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    float *score = s->scores + r * TS_BLOCK_TOKENS;
+    vf shift = vf_all(new_max[r]), sum = vf_all(0);
+    UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
+      vf weight = vf_exp(vf_load(score + i) - shift);
+      vf_store(score + i, weight);
+      sum = sum + weight;
+    }
+    s->part_sum[r] = s->part_sum[r] * s->decay[r] + vf_sum(sum);
+  }
+
+  done = 0;
+  int64_t slices = dim / SLICE;
+  if (rows <= DIRECT_ROWS) {
+    done = multiply_halves(rows, slices, lanes, s->scores, TS_BLOCK_TOKENS, values, dim, SLICE,
+                           s->part, q->stride, s->decay, next_values);
+  }
+  for (; done * SLICE < dim; done++) {
+    int64_t width = dim - done * SLICE < SLICE ? dim - done * SLICE : SLICE;
+    widen(values + done * SLICE, dim, lanes, width, s->slice);
+    multiply_slice(rows, lanes, s->scores, TS_BLOCK_TOKENS, s->slice, s->part + done * SLICE,
+                   q->stride, s->decay);
+  }
+}
+
+/* Merges partial results of `rows` queries: (m, d, o) += (pm, pd, po). Empty parts change nothing. */
+static void merge(int64_t rows, int64_t stride, float *m, float *d, float *o, const float *pm,
+                  const float *pd, const float *po) {
+  for (int64_t r = 0; r < rows; r++) {
+    float largest = pm[r] > m[r] ? pm[r] : m[r];
+    float shift = largest == -INFINITY ? 0 : largest;
+    float mine = ts_exp1(m[r] - shift), theirs = ts_exp1(pm[r] - shift);
+    m[r] = largest;
+    d[r] = d[r] * mine + pd[r] * theirs;
+    for (int64_t i = 0; i < stride; i += LANES) {
+      vf sum = vf_load(o + r * stride + i) * vf_all(mine);
+      vf_store(o + r * stride + i, vf_fma(vf_load(po + r * stride + i), vf_all(theirs), sum));
+    }
+  }
+}
+
+static void clear(int64_t rows, int64_t stride, float *m, float *d, float *o) {
+  for (int64_t r = 0; r < rows; r++) {
+    m[r] = -INFINITY;
+    d[r] = 0;
+  }
+  memset(o, 0, rows * stride * sizeof *o);
+}
+
+/* Whether any token of the item sees any position of the tile. */
+INLINE int is_seen(const ts_queries *q, int64_t start) {
+  if (start > q->last) return 0;
+  return !q->window || start < q->sinks || start + TS_BLOCK_TOKENS > q->position + 1 - q->window;
+}
+
+/* The partial result of one split, into s->part. Returns 0 when it is empty. */
+static int fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
+                      const ts_item *item, int64_t kv_head, int64_t split, ts_scratch *s) {
+  const int64_t value_offset = d->groups[layer->group].value_offset / TS_ELEMENT_BYTES;
+  const uint16_t *seen[SPLIT_TILES + 1];
+  int64_t starts[SPLIT_TILES];
+  int count = 0;
+  for (int64_t tile = split * SPLIT_TILES; tile < (split + 1) * SPLIT_TILES; tile++) {
+    if (!is_seen(q, tile * TS_BLOCK_TOKENS)) continue;
+    starts[count] = tile * TS_BLOCK_TOKENS;
+    seen[count++] = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
+  }
+  if (!count) return 0;
+  clear(q->rows, q->stride, s->part_max, s->part_sum, s->part);
+  seen[count] = 0;
+  for (int i = 0; i < count; i++) {
+    const uint16_t *next = seen[i + 1];
+    fold_tile(q, seen[i], seen[i] + value_offset, starts[i], (const char *)next,
+              next ? (const char *)(next + value_offset) : 0, s);
+  }
+  return 1;
+}
+
+/* The finished rows: o / d, into the head's place in `mixed`. */
+static void finish(ts_decoder *d, const ts_item *item, const ts_queries *q, int64_t kv_head,
+                   const ts_scratch *s) {
+  for (int64_t r = 0; r < q->rows; r++) {
+    int64_t row = item->row + r / q->sharing, head = kv_head * q->sharing + r % q->sharing;
+    float inverse = 1.0f / s->whole_sum[r];
+    float *out = d->mixed + row * d->mixed_stride + head * q->dim;
+    for (int64_t i = 0; i < q->dim; i++) out[i] = s->whole[r * q->stride + i] * inverse;
+  }
+}
+
+static float *partial_of(const ts_decoder *d, const ts_item *item, int64_t split, int64_t kv_head) {
+  return d->partials + (item->slot + split * d->kv_heads + kv_head) * d->partial_stride;
+}
+
+/* Counts an arrival; true for the last of `expected`, which finds the counter at 0 again. */
+static int is_last(_Atomic int32_t *counter, int32_t expected) {
+  if (expected == 1) return 1;
+  if (atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel) + 1 < expected) return 0;
+  atomic_store_explicit(counter, 0, memory_order_relaxed);
+  return 1;
+}
+
+static void merge_parts(const ts_decoder *d, const ts_item *item, const ts_queries *q,
+                        int64_t kv_head, ts_scratch *s) {
+  int64_t splits = q->last / (SPLIT_TILES * TS_BLOCK_TOKENS) + 1, rows = d->partial_rows;
+  for (int64_t split = 0; split < splits; split++) {
+    const float *part = partial_of(d, item, split, kv_head);
+    merge(q->rows, q->stride, s->whole_max, s->whole_sum, s->whole, part, part + rows,
+          part + 2 * rows);
+  }
+}
+
+void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, int64_t kv_head,
+                     const ts_matrix *reader, ts_scratch *s) {
+  const ts_group *group = &d->groups[layer->group];
+  ts_queries q = {
+      .rows = (int64_t)item->rows * d->sharing,
+      .sharing = d->sharing,
+      .position = item->position,
+      .last = item->position + item->rows - 1,
+      .dim = d->head_dim,
+      .stride = (d->head_dim + SLICE - 1) / SLICE * SLICE,
+      .window = group->window,
+      .sinks = group->sink_tokens,
+      .soft_cap = d->attention_soft_cap,
+  };
+  int64_t last_split = q.last / (SPLIT_TILES * TS_BLOCK_TOKENS);
+  int is_single = d->row_starts[item->sequence + 1] - d->row_starts[item->sequence] == 1;
+  if (is_single && item->end_split > last_split) TS(store)(d, layer, item->row, kv_head);
+  for (int64_t r = 0; r < q.rows; r++) {
+    TS(load_query)(d, layer, item->row + r / q.sharing, kv_head * q.sharing + r % q.sharing,
+                   s->query + r * q.stride);
+  }
+
+  clear(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole);
+  for (int64_t split = item->first_split; split < item->end_split; split++) {
+    int found = fold_split(d, layer, &q, item, kv_head, split, s);
+    if (item->parts == 1) {
+      if (found) {
+        merge(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole, s->part_max, s->part_sum,
+              s->part);
+      }
+      continue;
+    }
+    float *part = partial_of(d, item, split, kv_head);
+    int64_t rows = d->partial_rows;
+    if (!found) clear(q.rows, q.stride, s->part_max, s->part_sum, s->part);
+    memcpy(part, s->part_max, q.rows * sizeof *part);
+    memcpy(part + rows, s->part_sum, q.rows * sizeof *part);
+    memcpy(part + 2 * rows, s->part, q.rows * q.stride * sizeof *part);
+  }
+  if (item->parts > 1) {
+    if (!is_last(&d->head_arrivals[item->cell * d->kv_heads + kv_head], item->parts)) return;
+    merge_parts(d, item, &q, kv_head, s);
+  }
+  finish(d, item, &q, kv_head, s);
+  if (reader && is_last(&d->cell_arrivals[item->cell], d->kv_heads)) {
+    for (int32_t i = 0; i < item->rows; i++) {
+      int64_t row = item->row + i;
+      TS(quantise)(d->mixed + row * d->mixed_stride, reader->columns, reader->kind, row, 0,
+                   &d->mixed_in);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+#define _DEFAULT_SOURCE
+#include "team.h"
+
+#include <sched.h>
+#include <time.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define PAUSE() _mm_pause()
+#elif defined(__aarch64__)
+#define PAUSE() __asm__ volatile("yield")
+#else
+#define PAUSE() ((void)0)
+#endif
+
+/* A partner is usually a few microseconds away: spin. If it has lost its core, spinning only keeps
+ * it from getting one: yield, then sleep. */
+enum { SPINS = 2000, YIELDS = 20, SLEEP_NANOS = 2000000 };
+
+static void sleep_while(ts_team *team, int32_t generation) {
+  struct timespec limit = {0, SLEEP_NANOS};
+  atomic_fetch_add(&team->sleepers, 1);
+#if defined(__linux__)
+  syscall(SYS_futex, &team->generation, FUTEX_WAIT_PRIVATE, generation, &limit, 0, 0);
+#else
+  limit.tv_nsec = 50000;
+  if (atomic_load(&team->generation) == generation) nanosleep(&limit, 0);
+#endif
+  atomic_fetch_sub(&team->sleepers, 1);
+}
+
+static void release(ts_team *team) {
+  atomic_fetch_add(&team->generation, 1);
+#if defined(__linux__)
+  if (atomic_load(&team->sleepers)) {
+    syscall(SYS_futex, &team->generation, FUTEX_WAKE_PRIVATE, team->threads, 0, 0, 0);
+  }
+#endif
+}
+
+int ts_team_phase(ts_team *team, int64_t units) {
+  int32_t generation = atomic_load_explicit(&team->generation, memory_order_acquire);
+  if (atomic_load_explicit(&team->broken, memory_order_relaxed)) return 0;
+  int32_t threads = team->threads;
+  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == threads - 1) {
+    for (int32_t i = 0; i < threads; i++) {
+      atomic_store_explicit(&team->shares[i].next, units * i / threads, memory_order_relaxed);
+      team->shares[i].end = units * (i + 1) / threads;
+    }
+    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+    if (threads > 1) release(team);
+    return 1;
+  }
+  for (int i = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; i++) {
+    if (i < SPINS) {
+      PAUSE();
+    } else if (i < SPINS + YIELDS) {
+      sched_yield();
+    } else {
+      sleep_while(team, generation);
+    }
+  }
+  return !atomic_load_explicit(&team->broken, memory_order_relaxed);
+}
+
+int64_t ts_team_take(ts_team *team, int32_t thread) {
+  for (int32_t i = 0; i < team->threads; i++) {
+    int32_t owner = thread + i < team->threads ? thread + i : thread + i - team->threads;
+    ts_share *share = &team->shares[owner];
+    if (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
+      int64_t unit = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+      if (unit < share->end) return unit;
+    }
+  }
+  return -1;
+}
+
+void ts_team_break(ts_team *team) {
+  atomic_store(&team->broken, 1);
+  release(team);
+}
