@@ -1,5 +1,6 @@
 package dev.tessera.kernels;
 
+import dev.tessera.kernels.cpu.NativeBackendProvider;
 import dev.tessera.kernels.scalar.ScalarBackend;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,7 +27,7 @@ public final class Backends {
 
   /// Every provider, the fastest first.
   public static List<BackendProvider> providers() {
-    return List.of(new ScalarBackend.Provider());
+    return List.of(new NativeBackendProvider(), new ScalarBackend.Provider());
   }
 
   /// Opens a backend.

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.tessera.kernels.BackendProvider.Availability;
+import dev.tessera.kernels.cpu.NativeBackendProvider;
 import dev.tessera.kernels.scalar.ScalarBackend;
 import dev.tessera.kernels.testing.PagedSequences;
 import dev.tessera.kernels.testing.RandomTensors;
@@ -47,7 +48,7 @@ final class BackendContractTest {
         .flatMap(
             provider ->
                 Stream.of("avx512", "avx2", "portable", "auto")
-                    .filter(isa -> provider.name().equals("native") != isa.equals("auto"))
+                    .filter(isa -> provider.name().equals(NativeBackendProvider.NAME) != isa.equals("auto"))
                     .map(isa -> new Subject(provider, isa)));
   }
 
@@ -306,7 +307,7 @@ final class BackendContractTest {
     if (type.blockElements() == 256) {
       builder.hidden(256).heads(4, 2, 64).feedForward(512);
     }
-    return new Model(type + " and " + embedding, builder.build(type.ordinal()), 1e-4, 4e-2);
+    return new Model(type + " and " + embedding, builder.build(type.ordinal()), 1e-4, 5e-2);
   }
 
   static Stream<Arguments> subjectsAndModels() {
