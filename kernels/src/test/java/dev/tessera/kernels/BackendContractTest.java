@@ -48,7 +48,10 @@ final class BackendContractTest {
         .flatMap(
             provider ->
                 Stream.of("avx512", "avx2", "portable", "auto")
-                    .filter(isa -> provider.name().equals(NativeBackendProvider.NAME) != isa.equals("auto"))
+                    .filter(
+                        isa ->
+                            provider.name().equals(NativeBackendProvider.NAME)
+                                != isa.equals("auto"))
                     .map(isa -> new Subject(provider, isa)));
   }
 

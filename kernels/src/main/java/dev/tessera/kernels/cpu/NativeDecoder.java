@@ -221,8 +221,19 @@ final class NativeDecoder implements AutoCloseable {
           library.function(
               "ts_decoder_shape",
               ofVoid(
-                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
-                  JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT, JAVA_FLOAT));
+                  JAVA_LONG,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_INT,
+                  JAVA_FLOAT,
+                  JAVA_FLOAT,
+                  JAVA_FLOAT,
+                  JAVA_FLOAT,
+                  JAVA_FLOAT));
       layer =
           library.function(
               "ts_decoder_layer", ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
@@ -285,8 +296,7 @@ final class NativeDecoder implements AutoCloseable {
 
     long create(int layers, int groups, int ropes) {
       try {
-        return requireMemory(
-            (long) create.invokeExact(layers, groups, ropes), 0, "a decoder");
+        return requireMemory((long) create.invokeExact(layers, groups, ropes), 0, "a decoder");
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }
@@ -338,8 +348,7 @@ final class NativeDecoder implements AutoCloseable {
       }
     }
 
-    void group(
-        long decoder, int index, long slabs, SlabLayout layout, int window, int sinkTokens) {
+    void group(long decoder, int index, long slabs, SlabLayout layout, int window, int sinkTokens) {
       try {
         group.invokeExact(
             decoder,
@@ -383,8 +392,7 @@ final class NativeDecoder implements AutoCloseable {
       }
     }
 
-    long ready(
-        long decoder, int threads, int rows, int logitRows, int sequences, int positions) {
+    long ready(long decoder, int threads, int rows, int logitRows, int sequences, int positions) {
       try {
         return requireMemory(
             (long) ready.invokeExact(decoder, threads, rows, logitRows, sequences, positions),
@@ -413,8 +421,7 @@ final class NativeDecoder implements AutoCloseable {
         long positions,
         long logitRow) {
       try {
-        batch.invokeExact(
-            decoder, rows, sequences, logitRows, tokens, starts, positions, logitRow);
+        batch.invokeExact(decoder, rows, sequences, logitRows, tokens, starts, positions, logitRow);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }
