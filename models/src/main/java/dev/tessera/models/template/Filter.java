@@ -1,0 +1,6 @@
+package dev.tessera.models.template;
+
+/// `value | filter(arguments)`
+interface Filter {
+  Object apply(Evaluator evaluator, Object value, Arguments arguments);
+}
