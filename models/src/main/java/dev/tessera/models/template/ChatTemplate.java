@@ -14,5 +14,5 @@ public interface ChatTemplate {
   ///   `documents`, and keyword arguments; `bos_token` and `eos_token` are the template's own.
   ///   Values are null, [Boolean], [Long], [Double], [String], [java.util.List] and [Map] with
   ///   string keys
-  String render(Map<String, ?> variables) throws TemplateException;
+  String render(Map<String, Object> variables) throws TemplateException;
 }

@@ -53,7 +53,7 @@ public final class ChatTemplates {
       implements ChatTemplate {
 
     @Override
-    public String render(Map<String, ?> variables) throws TemplateException {
+    public String render(Map<String, Object> variables) throws TemplateException {
       var budget = new Budget();
       try {
         var globals = new Scope(null);

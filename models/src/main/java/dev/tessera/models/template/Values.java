@@ -22,6 +22,7 @@ final class Values {
     }
     return switch (value) {
       case null -> None.NONE;
+      case None none -> none;
       case String s -> s;
       case Boolean b -> b;
       case Long n -> n;
