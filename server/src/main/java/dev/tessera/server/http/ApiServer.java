@@ -247,7 +247,9 @@ public final class ApiServer implements AutoCloseable {
       // The transport's own: too slow, too large, badly framed. What follows cannot be trusted.
       connection.closeAfterAnswer();
       broken = true;
-      throw e;
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      exchange.sendError(
+          TransportErrors.error(e.status(), e.getMessage(), settings.limits().bodyBytes()));
     } catch (RuntimeException | StackOverflowError e) {
       LOG.log(System.Logger.Level.ERROR, "request " + id + " failed", e);
       if (exchange.isSent() || exchange.status() != 0) {
