@@ -18,8 +18,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/// Whatever a client sends: a clear error that names the field, no work for the engine, and a server
-/// that answers the next request.
+/// Whatever a client sends: a clear error that names the field, no work for the engine, and a
+/// server that answers the next request.
 final class BadInputTest {
   private static TestServer server;
 
@@ -198,9 +198,7 @@ final class BadInputTest {
   @MethodSource("chatFields")
   void namesTheFieldAtFaultOfAChat(String field, String value) {
     String others =
-        field.equals("messages")
-            ? ""
-            : "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],";
+        field.equals("messages") ? "" : "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],";
     var response =
         server.post("/v1/chat/completions", "{" + others + "\"" + field + "\":" + value + "}");
     assertEquals(400, response.statusCode(), response.body());
@@ -262,8 +260,11 @@ final class BadInputTest {
   @Test
   void refusesInvalidUtf8() {
     byte[][] broken = {
-      {(byte) 0xff}, {(byte) 0xc0, (byte) 0x80}, {(byte) 0xed, (byte) 0xa0, (byte) 0x80},
-      {(byte) 0xf4, (byte) 0x90, (byte) 0x80, (byte) 0x80}, {(byte) 0xe2, (byte) 0x82}
+      {(byte) 0xff},
+      {(byte) 0xc0, (byte) 0x80},
+      {(byte) 0xed, (byte) 0xa0, (byte) 0x80},
+      {(byte) 0xf4, (byte) 0x90, (byte) 0x80, (byte) 0x80},
+      {(byte) 0xe2, (byte) 0x82}
     };
     for (byte[] bytes : broken) {
       byte[] head = "{\"prompt\":\"".getBytes(StandardCharsets.US_ASCII);
@@ -290,8 +291,7 @@ final class BadInputTest {
     assertEquals(
         200,
         server.post("/v1/completions", "{\"prompt\":\"a\",\"x\":" + digits + "}").statusCode());
-    refuses(
-        server.post("/v1/completions", "{\"prompt\":\"a\",\"x\":" + digits + "1}"), 400, null);
+    refuses(server.post("/v1/completions", "{\"prompt\":\"a\",\"x\":" + digits + "1}"), 400, null);
   }
 
   @Test
@@ -341,11 +341,11 @@ final class BadInputTest {
   void aPromptThatDoesNotFitNamesTheWindowInEveryDialect() {
     int context = FakeEngine.CONTEXT;
     String fits = "x".repeat(context - 16 - 1); // one more for BOS
-    assertEquals(
-        200, server.post("/v1/completions", "{\"prompt\":\"" + fits + "\"}").statusCode());
+    assertEquals(200, server.post("/v1/completions", "{\"prompt\":\"" + fits + "\"}").statusCode());
     for (String stream : new String[] {"false", "true"}) {
       var response =
-          server.post("/v1/completions", "{\"prompt\":\"x" + fits + "\",\"stream\":" + stream + "}");
+          server.post(
+              "/v1/completions", "{\"prompt\":\"x" + fits + "\",\"stream\":" + stream + "}");
       refuses(response, 400, null);
       JsonNode error = json(response).get("error");
       assertEquals("context_length_exceeded", error.get("reason").textValue());

@@ -34,7 +34,9 @@ final class DisconnectTest {
             socket,
             postRequest(
                 "/v1/chat/completions",
-                "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stream\":" + stream + "}"));
+                "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stream\":"
+                    + stream
+                    + "}"));
         await("the request runs", () -> server.engine.running.size() == 1);
         leave(socket, way);
         long left = System.nanoTime();

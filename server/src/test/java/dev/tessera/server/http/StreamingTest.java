@@ -64,7 +64,8 @@ final class StreamingTest {
           events(
               server
                   .post(
-                      "/v1/chat/completions", CHAT + ",\"stream_options\":{\"include_usage\":true}}")
+                      "/v1/chat/completions",
+                      CHAT + ",\"stream_options\":{\"include_usage\":true}}")
                   .body());
       for (JsonNode event : events.subList(0, events.size() - 1)) {
         assertTrue(event.get("usage").isNull());
@@ -239,8 +240,7 @@ final class StreamingTest {
               .at("/choices/0");
       assertEquals("one", token.get("text").textValue());
       assertEquals(32, token.get("stop_reason").intValue());
-      JsonNode end =
-          json(server.post("/v1/completions", "{\"prompt\":\"a\"}")).at("/choices/0");
+      JsonNode end = json(server.post("/v1/completions", "{\"prompt\":\"a\"}")).at("/choices/0");
       assertTrue(end.get("stop_reason").isNull());
     }
   }
@@ -251,8 +251,9 @@ final class StreamingTest {
       server.engine.script = r -> FakeEngine.bytes("ab".repeat(500));
       server.engine.tokenMillis = 2;
       var answer =
-          json(server.post(
-              "/v1/completions", "{\"prompt\":\"a\",\"stop\":\"ba\",\"max_tokens\":900}"));
+          json(
+              server.post(
+                  "/v1/completions", "{\"prompt\":\"a\",\"stop\":\"ba\",\"max_tokens\":900}"));
       assertEquals("a", answer.at("/choices/0/text").textValue());
       assertEquals(3, answer.at("/usage/completion_tokens").intValue());
     }

@@ -206,8 +206,7 @@ final class TransportTest {
     try (var server = new TestServer();
         Socket socket = server.connect()) {
       write(
-          socket,
-          "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: " + "x".repeat(17_000) + "\r\n\r\n");
+          socket, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: " + "x".repeat(17_000) + "\r\n\r\n");
       assertIsJsonError(431, readAll(socket));
     }
   }
