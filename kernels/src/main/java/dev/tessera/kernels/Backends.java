@@ -2,6 +2,7 @@ package dev.tessera.kernels;
 
 import dev.tessera.kernels.cpu.NativeBackendProvider;
 import dev.tessera.kernels.scalar.ScalarBackend;
+import dev.tessera.kernels.vector.VectorBackend;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -27,7 +28,8 @@ public final class Backends {
 
   /// Every provider, the fastest first.
   public static List<BackendProvider> providers() {
-    return List.of(new NativeBackendProvider(), new ScalarBackend.Provider());
+    return List.of(
+        new NativeBackendProvider(), new VectorBackend.Provider(), new ScalarBackend.Provider());
   }
 
   /// Opens a backend.
