@@ -41,8 +41,7 @@ final class Lanes {
     p = p.fma(r, splat(1 / 2f));
     p = p.fma(r.mul(r), r).add(1);
     // The low bits of n + ROUND are n: shifted into the exponent they multiply by 2^n.
-    var exponent =
-        shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+    var exponent = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
     FloatVector scaled = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
     return scaled.blend(0, x.compare(VectorOperators.LT, SMALLEST));
   }

@@ -75,9 +75,7 @@ final class PackedMatrix {
         };
     centre = type == TensorType.Q4_0 ? 8 : 0;
     codesAt =
-        QuantisedRow.holds(type)
-            ? (long) Float.BYTES * SIDE * groups * (hasOffsets ? 2 : 1)
-            : 0;
+        QuantisedRow.holds(type) ? (long) Float.BYTES * SIDE * groups * (hasOffsets ? 2 : 1) : 0;
     blockBytes =
         codesAt
             + (long) SIDE
@@ -87,9 +85,8 @@ final class PackedMatrix {
                   case HALVES, BFLOATS -> Short.BYTES;
                   case FLOATS -> Float.BYTES;
                 }
-            / (form == Form.NIBBLES ? 2 : 1);
-    data =
-        arena.allocate(Math.multiplyExact((long) panels() * blocks(), blockBytes), Long.SIZE);
+                / (form == Form.NIBBLES ? 2 : 1);
+    data = arena.allocate(Math.multiplyExact((long) panels() * blocks(), blockBytes), Long.SIZE);
   }
 
   /// Packs a tensor; the memory belongs to the arena.
@@ -170,8 +167,7 @@ final class PackedMatrix {
     long at = blockAt(panel, column / SIDE);
     long element = (long) (column % SIDE) * SIDE + lane;
     switch (form) {
-      case FLOATS ->
-          data.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + Float.BYTES * element, value);
+      case FLOATS -> data.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + Float.BYTES * element, value);
       case HALVES ->
           data.set(
               ValueLayout.JAVA_SHORT_UNALIGNED,
@@ -256,8 +252,7 @@ final class PackedMatrix {
       ByteVector pairs =
           ByteVector.fromMemorySegment(BYTES, data, at + codesAt + (long) i * SIDE + lane, ORDER);
       ByteVector below = pairs.and((byte) 15).sub((byte) centre);
-      ByteVector above =
-          pairs.lanewise(VectorOperators.LSHR, 4).and((byte) 15).sub((byte) centre);
+      ByteVector above = pairs.lanewise(VectorOperators.LSHR, 4).and((byte) 15).sub((byte) centre);
       int to = i * SIDE + lane;
       int toAbove = to + SIDE / 2 * SIDE;
       toFloats(below, 0).fma(scale, offset).intoArray(w, to);

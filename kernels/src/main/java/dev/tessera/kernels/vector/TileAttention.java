@@ -161,8 +161,7 @@ final class TileAttention {
       FloatVector a = FloatVector.zero(Lanes.SPECIES);
       long at = tile + (long) Float.BYTES * first;
       for (int token = 0; token < seen; token++, at += row) {
-        FloatVector value =
-            FloatVector.fromMemorySegment(Lanes.SPECIES, slab, at, ORDER, inside);
+        FloatVector value = FloatVector.fromMemorySegment(Lanes.SPECIES, slab, at, ORDER, inside);
         a = Lanes.splat(weights[token]).fma(value, a);
       }
       a.intoArray(values, first);

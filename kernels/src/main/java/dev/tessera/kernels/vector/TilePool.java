@@ -74,8 +74,7 @@ final class TilePool {
   ///
   /// @param k `[headDim]` from `first`
   /// @param v the same
-  void store(
-      int ref, int layerInGroup, int kvHead, int position, float[] k, float[] v, int first) {
+  void store(int ref, int layerInGroup, int kvHead, int position, float[] k, float[] v, int first) {
     MemorySegment slab = slab(ref);
     int token = position % TileShape.BLOCK_TOKENS;
     long keyAt = keyOffset(layerInGroup, kvHead);

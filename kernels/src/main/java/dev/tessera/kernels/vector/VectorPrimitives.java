@@ -79,8 +79,7 @@ final class VectorPrimitives implements Primitives {
               new PanelProduct().multiply(matrix, panel, padded, xStride, tokens, y, yStride));
       var result = new float[tokens * weights.rows()];
       for (int token = 0; token < tokens; token++) {
-        System.arraycopy(
-            y, token * yStride, result, token * weights.rows(), weights.rows());
+        System.arraycopy(y, token * yStride, result, token * weights.rows(), weights.rows());
       }
       return result;
     }

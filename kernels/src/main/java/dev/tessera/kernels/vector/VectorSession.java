@@ -47,8 +47,7 @@ final class VectorSession implements DecoderSession {
   private final int[] sequences; // [rows]
   private final int[] positions; // [rows]
 
-  VectorSession(
-      DecoderSpec spec, VectorWeights weights, SessionLimits limits, Parallel parallel) {
+  VectorSession(DecoderSpec spec, VectorWeights weights, SessionLimits limits, Parallel parallel) {
     this.spec = spec;
     this.weights = weights;
     this.limits = limits;
@@ -121,7 +120,11 @@ final class VectorSession implements DecoderSession {
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       VectorWeights.Layer w = weights.layers().get(layer);
       norm(rows, x, w.attentionNorm());
-      multiply(rows, normed, new Product(w.query(), q), new Product(w.key(), k),
+      multiply(
+          rows,
+          normed,
+          new Product(w.query(), q),
+          new Product(w.key(), k),
           new Product(w.value(), v));
       attend(batch, layer, w);
       multiply(rows, attended, new Product(w.attentionOutput(), change));
@@ -132,8 +135,7 @@ final class VectorSession implements DecoderSession {
       parallel.forEach(
           rows,
           (worker, row) ->
-              RowMath.gated(
-                  gate.x(), up.x(), gate.at(row), gate.stride(), spec.activation()));
+              RowMath.gated(gate.x(), up.x(), gate.at(row), gate.stride(), spec.activation()));
       multiply(rows, gate, new Product(w.down(), change));
       addChange(rows, w.postFeedForwardNorm());
     }
@@ -252,12 +254,7 @@ final class VectorSession implements DecoderSession {
 
   /// Bias, norm and rotation of a row's query or key heads.
   private void finishHeads(
-      Rows heads,
-      int row,
-      int count,
-      float @Nullable [] bias,
-      float @Nullable [] norm,
-      int rope) {
+      Rows heads, int row, int count, float @Nullable [] bias, float @Nullable [] norm, int rope) {
     addBias(heads, row, bias);
     RopeSpec shape = spec.ropes().get(rope);
     int angles = row * shape.frequencies().length;
@@ -306,8 +303,7 @@ final class VectorSession implements DecoderSession {
       parallel.forEach(
           rows,
           (worker, row) ->
-              RowMath.softCap(
-                  logits.x(), logits.at(row), logits.stride(), spec.logitSoftCap()));
+              RowMath.softCap(logits.x(), logits.at(row), logits.stride(), spec.logitSoftCap()));
     }
   }
 
@@ -318,8 +314,7 @@ final class VectorSession implements DecoderSession {
   public List<SampleOutcome> sample(List<SampleRequest> requests) {
     var outcomes = new ArrayList<SampleOutcome>(requests.size());
     for (SampleRequest request : requests) {
-      var row =
-          new HeapLogits(logits.x(), logits.at(request.logitRow()), spec.vocabulary());
+      var row = new HeapLogits(logits.x(), logits.at(request.logitRow()), spec.vocabulary());
       outcomes.add(sampler.sample(row, request));
     }
     return outcomes;
@@ -327,8 +322,7 @@ final class VectorSession implements DecoderSession {
 
   @Override
   public void readLogits(int logitRow, float[] destination) {
-    System.arraycopy(
-        logits.x(), logits.at(logitRow), destination, 0, spec.vocabulary());
+    System.arraycopy(logits.x(), logits.at(logitRow), destination, 0, spec.vocabulary());
   }
 
   @Override

@@ -16,11 +16,7 @@ import org.jspecify.annotations.Nullable;
 /// A decoder's weights, packed. The embedding is read where the model has it: a step needs a few of
 /// its rows only.
 record VectorWeights(
-    Arena arena,
-    Tensor embedding,
-    List<Layer> layers,
-    float[] outputNorm,
-    PackedMatrix output) {
+    Arena arena, Tensor embedding, List<Layer> layers, float[] outputNorm, PackedMatrix output) {
 
   /// The weights of one layer; a vector that the model does not have is null.
   record Layer(
