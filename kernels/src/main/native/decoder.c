@@ -124,12 +124,10 @@ static ts_activations take_activations(ts_arena *arena, int64_t rows, int64_t co
   return a;
 }
 
-static int has_float_matrix(const ts_decoder *d) {
-  for (int32_t role = 0; role < ROLES; role++) {
-    if (d->outside.matrices[role].data && ts_kind_is_float(d->outside.matrices[role].kind)) return 1;
-    for (int32_t layer = 0; layer < d->layer_count; layer++) {
-      const ts_matrix *m = &d->layers[layer].matrices[role];
-      if (m->data && ts_kind_is_float(m->kind)) return 1;
+static int has_matrix(const ts_layer *layers, int32_t count, int (*is)(int32_t kind)) {
+  for (int32_t i = 0; i < count; i++) {
+    for (int32_t role = 0; role < ROLES; role++) {
+      if (layers[i].matrices[role].data && is(layers[i].matrices[role].kind)) return 1;
     }
   }
   return 0;
@@ -162,7 +160,9 @@ static void take_scratch(ts_decoder *d, ts_arena *arena, ts_scratch *s, int floa
 }
 
 static void place(ts_decoder *d, ts_arena *arena) {
-  int floats = has_float_matrix(d), threads = d->team.threads;
+  int floats = has_matrix(d->layers, d->layer_count, ts_kind_is_float) ||
+               has_matrix(&d->outside, 1, ts_kind_is_float);
+  int threads = d->team.threads;
   int64_t rows = d->max_rows, dim = (d->head_dim + 15) / 16 * 16;
   d->row_sequence = take(arena, rows, sizeof *d->row_sequence);
   d->row_position = take(arena, rows, sizeof *d->row_position);
@@ -175,6 +175,15 @@ static void place(ts_decoder *d, ts_arena *arena) {
   d->mixed_in = take_activations(arena, rows, (int64_t)d->heads * d->head_dim, floats);
   d->fed = take_activations(arena, rows, d->feed_forward, floats);
   d->last = take_activations(arena, d->max_logit_rows, d->hidden, floats);
+  if (has_matrix(d->layers, d->layer_count, ts_kind_is_wide)) {
+    ts_activations *const read[] = {&d->normed, &d->mixed_in, &d->fed};
+    for (int i = 0; i < 3; i++) {
+      read[i]->wide = take(arena, rows * read[i]->blocks * TS_BLOCK, sizeof(int16_t));
+    }
+  }
+  if (has_matrix(&d->outside, 1, ts_kind_is_wide)) {
+    d->last.wide = take(arena, d->max_logit_rows * d->last.blocks * TS_BLOCK, sizeof(int16_t));
+  }
   for (int32_t i = 0; i < d->rope_count; i++) {
     d->ropes[i].turns = take(arena, rows * 2 * d->ropes[i].pairs, sizeof(float));
   }

@@ -49,10 +49,15 @@ typedef struct {
   float *scale;   /* [rows][blocks]: x ~ scale * q */
   float *total;   /* [rows][blocks]: scale * (sum of the block's q), the factor of a minimum */
   int16_t *sum;   /* [rows][blocks * 2]: sums of q over each 16 inputs, the factor of a zero point */
+  int16_t *wide;  /* null, or [rows][blocks * 32]: q as the AVX2 kernels of 8-bit weights read it,
+                     which otherwise widen it for each panel anew; other kernels leave it alone */
 } ts_activations;
 
 /* Whether weights of this kind read `x` rather than the quantised form. */
 int ts_kind_is_float(int32_t kind);
+
+/* Whether some kernel of this kind reads `wide`. */
+int ts_kind_is_wide(int32_t kind);
 
 /* Bytes of a packed panel, or -1 for an unknown kind or columns that are no whole number of the
  * kind's blocks. */

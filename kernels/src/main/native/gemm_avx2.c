@@ -11,7 +11,7 @@
 #include <immintrin.h>
 
 #include "gemm.h"
-#include "gemm_float.h"
+#include "gemm_parts.h"
 #include "gemm_tiles.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -89,7 +89,7 @@ INLINE void put(float *to, __m256 y, int accumulate) {
 /* ---- open half panels ---- */
 
 /* Block of an open half panel: codes [8 groups][16 outputs][4] as bytes (8-bit kinds: weights as
- * int16 [8][2][16 outputs][2], see widen), float scale[16], then as the kind has them float
+ * int16 [8][2][16 outputs][2], in the order of TS(widen)), float scale[16], then as the kind has them float
  * minimum[16], int16 factor[16][2] or factor[2][16][2] and zero[16][2]. */
 INLINE int open_codes_bytes(ts_layout l) { return l.bits == 8 ? 1024 : 512; }
 INLINE int open_minimum(ts_layout l) { return open_codes_bytes(l) + LINE; }
@@ -160,16 +160,6 @@ INLINE void open_half(const int kind, const uint8_t *panel, int64_t blocks, int 
         store(to + open_factor(l) + 2 * LINE + n * 32, zero_pairs(scales, l.zero));
       }
     }
-  }
-}
-
-/* Activations as int16, inputs 4j .. 4j + 3 in the order 0 2 1 3: the order in which bytes widen
- * when even and odd bytes of a 16-bit lane are taken apart. */
-static void widen(const int8_t *q, int64_t inputs, int16_t *to) {
-  const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-  for (int64_t k = 0; k < inputs; k += 16) {
-    __m128i v = _mm_shuffle_epi8(_mm_loadu_si128((const void *)(q + k)), order);
-    store(to + k, _mm256_cvtepi8_epi16(v));
   }
 }
 
@@ -424,8 +414,8 @@ static void many_rows(const kernels_of *k, const ts_matrix *w, const uint8_t *da
       int64_t rows = (count - i + tiles - t - 1) / (tiles - t); /* nearly equal parts */
       rows_of r = rows_from(a, first + i, y + i * y_stride + half * HALF, y_stride, accumulate);
       if (w->kind == TS_Q8_0) {
-        widen(r.q, rows * inputs, wide_rows);
-        r.wide = wide_rows;
+        r.wide = a->wide ? a->wide + (first + i) * inputs : wide_rows;
+        if (!a->wide) TS(widen)(r.q, rows * inputs, wide_rows);
       }
       k->opened[rows - 1](open_panel, &r, &p);
       i += rows;

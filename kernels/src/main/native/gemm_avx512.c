@@ -11,7 +11,7 @@
 #endif
 
 #include "gemm.h"
-#include "gemm_float.h"
+#include "gemm_parts.h"
 #include "gemm_tiles.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "gemm_float.h"
+#include "gemm_parts.h"
 #include "gemm_tiles.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -101,6 +101,14 @@ void TS(float_panel)(const ts_matrix *w, const uint8_t *data, const ts_activatio
 /* Below this the quotient 127 / absmax or the scale leaves the normal floats. */
 static const float SMALLEST_ABSMAX = 0x1p-119f;
 
+void TS(widen)(const int8_t *q, int64_t inputs, int16_t *to) {
+  const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+  for (int64_t k = 0; k < inputs; k += 16) {
+    __m128i v = _mm_shuffle_epi8(_mm_loadu_si128((const void *)(q + k)), order);
+    _mm256_storeu_si256((void *)(to + k), _mm256_cvtepi8_epi16(v));
+  }
+}
+
 static void quantise_block(const float *x, const ts_activations *a, int64_t at) {
   __m256 v[4];
   __m256i largest = _mm256_setzero_si256(); /* as bits: magnitudes in order, NaN above infinity */
@@ -157,4 +165,5 @@ void TS(quantise)(const float *x, int64_t columns, int32_t kind, int64_t row, in
     memcpy(last, x + columns / TS_BLOCK * TS_BLOCK, (size_t)(columns % TS_BLOCK) * sizeof *x);
     quantise_block(last, a, at + blocks - 1);
   }
+  if (a->wide) TS(widen)(a->q + at * TS_BLOCK, blocks * TS_BLOCK, a->wide + at * TS_BLOCK);
 }

@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-#include "gemm_float.h"
+#include "gemm_parts.h"
 #include "gemm_tiles.h"
 
 #define INLINE static inline __attribute__((always_inline))

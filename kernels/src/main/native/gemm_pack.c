@@ -12,6 +12,10 @@ int ts_kind_is_float(int32_t kind) {
   return ts_layout_of(kind).bits == 0;
 }
 
+int ts_kind_is_wide(int32_t kind) {
+  return kind == TS_Q8_0;
+}
+
 static int64_t file_row_bytes(int kind, int64_t columns) {
   switch (kind) {
     case TS_F32: return columns * 4;

@@ -169,11 +169,12 @@ static ts_activations new_activations(int rows, int64_t blocks) {
                           .q = aligned_zeros(rows * blocks * 32),
                           .scale = aligned_zeros(rows * blocks * 4),
                           .total = aligned_zeros(rows * blocks * 4),
-                          .sum = aligned_zeros(rows * blocks * 4)};
+                          .sum = aligned_zeros(rows * blocks * 4),
+                          .wide = next_random() % 2 ? aligned_zeros(rows * blocks * 64) : 0};
 }
 
 static void free_activations(ts_activations a) {
-  free(a.x), free(a.q), free(a.scale), free(a.total), free(a.sum);
+  free(a.x), free(a.q), free(a.scale), free(a.total), free(a.sum), free(a.wide);
 }
 
 static int same(const void *a, const void *b, int64_t bytes) { return !memcmp(a, b, (size_t)bytes); }
