@@ -5,6 +5,7 @@ module dev.tessera.models {
   requires transitive dev.tessera.kernels;
   requires static transitive org.jspecify;
   requires com.fasterxml.jackson.databind;
+  requires java.net.http;
 
   exports dev.tessera.models;
   exports dev.tessera.models.gguf;

@@ -4,13 +4,13 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -57,12 +57,20 @@ public final class JsonFile {
   ///
   /// @param name what the message of a failure starts with
   public static Map<String, Object> parse(byte[] json, String name) throws ModelFormatException {
-    try {
-      Map<String, Object> object = MAPPER.readValue(json, new TypeReference<>() {});
-      if (object == null) {
-        throw new ModelFormatException(name + ": expected an object, found null");
-      }
+    if (parseValue(json, name) instanceof Map<?, ?> map) {
+      Map<String, Object> object = LinkedHashMap.newLinkedHashMap(map.size());
+      map.forEach((key, value) -> object.put((String) key, value));
       return object;
+    }
+    throw new ModelFormatException(name + ": expected a JSON object");
+  }
+
+  /// The value in a text, whatever it is.
+  ///
+  /// @param name what the message of a failure starts with
+  public static @Nullable Object parseValue(byte[] json, String name) throws ModelFormatException {
+    try {
+      return MAPPER.readValue(json, Object.class);
     } catch (JsonProcessingException e) {
       var place = e.getLocation();
       throw new ModelFormatException(
