@@ -111,12 +111,14 @@ final class Scheduler {
       if (planned > 0) {
         return;
       }
-      preempt(plan, running.getLast());
+      plan.remove(running.getLast());
+      preemptYoungest();
     }
   }
 
-  private void preempt(StepPlanner plan, Sequence youngest) {
-    plan.remove(youngest);
+  /// Takes the blocks of the running sequence that would be missed least; it waits again.
+  void preemptYoungest() {
+    Sequence youngest = running.getLast();
     remove(youngest);
     waiting.add(youngest);
     onPreempted.accept(youngest);

@@ -122,6 +122,9 @@ final class FakeModelRunner implements ModelRunner {
 
   /// A token that hangs on the logits and on every part of the request that a sampler would heed.
   static SampleOutcome choose(long logits, SampleRequest request) {
+    if (Math.floorMod(logits, 4_001L) == 0) {
+      return new SampleOutcome.Broken("the logits hold NaN");
+    }
     float logprob = -(logits >>> 40) / 1e4f;
     if (request.scoredToken() >= 0) {
       return new SampleOutcome.Chosen(request.scoredToken(), logprob, 1, new int[0], new float[0]);

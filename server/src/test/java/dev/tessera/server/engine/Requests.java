@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kvcache.KvGeometry;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -119,7 +120,10 @@ final class Requests {
   }
 
   /// What a sample gives when it is computed alone, all at once, without any cache.
-  record Expected(List<Integer> tokens, FinishReason reason, Integer stopToken) {}
+  ///
+  /// @param scores log probabilities of the prompt's tokens from the second on, where asked for
+  record Expected(
+      List<Float> scores, List<Integer> tokens, FinishReason reason, Integer stopToken) {}
 
   static Expected alone(
       KvGeometry geometry, GenerationRequest request, int sample, Set<Integer> endTokens) {
@@ -128,23 +132,44 @@ final class Requests {
       ends.addAll(endTokens);
     }
     int[] tokens = request.prompt().clone();
-    Long seed = request.sampling().seed();
     SamplingState sampling =
-        new SamplingState(request.sampling(), seed, sample, tokens, request.minTokens(), ends);
+        new SamplingState(
+            request.sampling(),
+            request.sampling().seed(),
+            sample,
+            tokens,
+            request.minTokens(),
+            ends);
+    List<Float> scores = new ArrayList<>();
     List<Integer> output = new ArrayList<>();
+    if (sample == 0 && request.sampling().promptLogprobs() >= 0) {
+      for (int i = 1; i < tokens.length; i++) {
+        long logits = FakeModelRunner.read(geometry, tokens, i - 1);
+        switch (FakeModelRunner.choose(logits, sampling.score(0, tokens[i]))) {
+          case SampleOutcome.Broken broken -> {
+            return new Expected(scores, output, FinishReason.ERROR, null);
+          }
+          case SampleOutcome.Chosen chosen -> scores.add(chosen.logprob());
+        }
+      }
+    }
     while (output.size() < request.maxTokens()) {
       long logits = FakeModelRunner.read(geometry, tokens, tokens.length - 1);
-      var chosen =
-          (dev.tessera.kernels.SampleOutcome.Chosen)
-              FakeModelRunner.choose(logits, sampling.choose(0, output.size()));
-      if (ends.contains(chosen.token()) && output.size() >= request.minTokens()) {
-        return new Expected(output, FinishReason.STOP, chosen.token());
+      switch (FakeModelRunner.choose(logits, sampling.choose(0, output.size()))) {
+        case SampleOutcome.Broken broken -> {
+          return new Expected(scores, output, FinishReason.ERROR, null);
+        }
+        case SampleOutcome.Chosen chosen -> {
+          if (ends.contains(chosen.token()) && output.size() >= request.minTokens()) {
+            return new Expected(scores, output, FinishReason.STOP, chosen.token());
+          }
+          output.add(chosen.token());
+          sampling.append(chosen.token());
+          tokens = Arrays.copyOf(tokens, tokens.length + 1);
+          tokens[tokens.length - 1] = chosen.token();
+        }
       }
-      output.add(chosen.token());
-      sampling.append(chosen.token());
-      tokens = Arrays.copyOf(tokens, tokens.length + 1);
-      tokens[tokens.length - 1] = chosen.token();
     }
-    return new Expected(output, FinishReason.LENGTH, null);
+    return new Expected(scores, output, FinishReason.LENGTH, null);
   }
 }

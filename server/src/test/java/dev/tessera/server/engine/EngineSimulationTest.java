@@ -1,0 +1,354 @@
+package dev.tessera.server.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SequenceCache;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/// Scheduler, cache, cancels and readers under a random load in too little memory, more than 100,000 steps
+/// altogether, with every invariant checked after each step.
+///
+/// The seed is in the name of the test; the same seed is the same run.
+final class EngineSimulationTest {
+  private static final int STEPS = 15_000;
+  private static final int MAX_EVENTS = 30;
+
+  /// A step may take so many before a request of the best priority must have ended.
+  private static final int PATIENCE = 4_000;
+
+  /// @param slabs of the budget
+  record World(long seed, int slabs, int maxSequences, int maxRows, List<LayerGroup> groups) {
+    @Override
+    public String toString() {
+      return "seed %d, %d slabs, %d sequences, %d rows, windows %s"
+          .formatted(
+              seed,
+              slabs,
+              maxSequences,
+              maxRows,
+              groups.stream().map(LayerGroup::window).toList());
+    }
+  }
+
+  static Stream<World> worlds() {
+    List<LayerGroup> full = List.of(EngineHarness.full());
+    List<LayerGroup> mixed =
+        List.of(EngineHarness.full(), new LayerGroup(1, List.of(1), 100, 0));
+    List<LayerGroup> sinks =
+        List.of(new LayerGroup(0, List.of(0), 70, 10), new LayerGroup(1, List.of(1), 0, 0));
+    List<LayerGroup> windows = List.of(new LayerGroup(0, List.of(0), 130, 0));
+    return Stream.of(
+        new World(101, 9, 6, 64, full),
+        new World(102, 14, 8, 32, full),
+        new World(103, 60, 16, 256, full),
+        new World(104, 9, 1, 16, full),
+        new World(105, 18, 6, 64, mixed),
+        new World(106, 40, 8, 128, mixed),
+        new World(107, 17, 8, 48, sinks),
+        new World(108, 8, 8, 64, windows));
+  }
+
+  enum Moment {
+    NEVER_SCHEDULED,
+    IN_ITS_PROMPT,
+    GENERATING,
+    PREEMPTED
+  }
+
+  /// A request and what its reader has seen.
+  private static final class Client {
+    final GenerationRequest request;
+    final TokenQueue queue;
+    final List<TokenEvent> events = new ArrayList<>();
+    final Set<Integer> cancelled = new HashSet<>();
+    final boolean slow;
+    final int since;
+    int ends;
+
+    Client(GenerationRequest request, TokenQueue queue, boolean slow, int since) {
+      this.request = request;
+      this.queue = queue;
+      this.slow = slow;
+      this.since = since;
+    }
+  }
+
+  private EngineHarness engine;
+  private Random random;
+  private final List<Client> clients = new ArrayList<>();
+  private final Map<Moment, Integer> cancels = new EnumMap<>(Moment.class);
+  private final Map<FinishReason, Integer> reasons = new EnumMap<>(FinishReason.class);
+  private int overflows;
+  private int refusals;
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("worlds")
+  void everyRequestGetsItsOwnTokensAndOneEnd(World world) {
+    random = new Random(world.seed());
+    EngineConfig config =
+        new EngineConfig(
+            100_000,
+            world.maxSequences(),
+            12,
+            3_000,
+            world.slabs() * EngineHarness.SLAB,
+            KvPolicy.EXACT,
+            1 + random.nextInt(20),
+            Math.max(world.maxRows(), world.maxSequences()),
+            MAX_EVENTS,
+            60_000);
+    engine = new EngineHarness(config, world.groups().toArray(new LayerGroup[0]));
+    EngineStats before = engine.core.stats();
+    for (int step = 0; step < STEPS; step++) {
+      // Waves of load, so that the engine is sometimes idle and sometimes overrun.
+      double load = 0.08 * (1 + Math.sin(step / 300.0));
+      if (random.nextDouble() < load) {
+        arrive(step);
+      }
+      if (random.nextInt(60) == 0) {
+        cancelSomething();
+      }
+      if (random.nextInt(50) == 0 && !engine.core.scheduler().running().isEmpty()) {
+        // Admission is too careful for preemption to be frequent by itself.
+        engine.core.scheduler().preemptYoungest();
+      }
+      step();
+      EngineStats after = engine.core.stats();
+      requireMonotone(before, after);
+      before = after;
+      read(step);
+    }
+    for (int i = 0; !engine.core.isIdle(); i++) {
+      step();
+      read(STEPS + i);
+      assertTrue(i < 20_000, "never idle");
+    }
+    read(Integer.MAX_VALUE);
+    assertEquals(List.of(), clients);
+    assertEquals(0, engine.gate.liveRequests());
+    assertEquals(0, engine.core.stats().usedBytes());
+    assertTrue(engine.cache.liveSequences().isEmpty());
+    requireVariety(world);
+  }
+
+  private void arrive(int step) {
+    int family = random.nextInt(4);
+    int length = 1 + random.nextInt(random.nextInt(4) == 0 ? 350 : 90);
+    int branch = random.nextInt(300);
+    int[] prompt = new int[length];
+    for (int i = 0; i < length; i++) {
+      int token = family * 7 + i * 3 + (i < branch ? 0 : step);
+      prompt[i] = Math.floorMod(token, FakeModelRunner.VOCABULARY);
+    }
+    Requests requests = new Requests();
+    requests.prompt = prompt;
+    requests
+        .id("s" + step)
+        .samples(random.nextInt(5) == 0 ? 1 + random.nextInt(4) : 1)
+        .maxTokens(random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(random.nextInt(2) == 0 ? 350 : 60))
+        .temperature(random.nextInt(2))
+        .presence(random.nextInt(3) == 0 ? 0.5f : 0)
+        .seed(random.nextLong())
+        .priority(random.nextInt(4) == 0 ? random.nextInt(3) - 1 : 0)
+        .promptLogprobs(random.nextInt(10) == 0 ? 0 : -1)
+        .salt(random.nextInt(6) == 0 ? "tenant" : "");
+    requests.minTokens(random.nextInt(3) == 0 ? random.nextInt(requests.maxTokens + 1) : 0);
+    if (random.nextInt(4) == 0) {
+      requests.heedEos();
+    }
+    if (random.nextInt(5) == 0) {
+      requests.stopTokens(random.nextInt(50), random.nextInt(20) + 50);
+    }
+    GenerationRequest request = requests.build();
+    if (engine.cache.bytesFor(length + request.maxTokens()) > engine.config.kvBudgetBytes()) {
+      refusals++;
+      return;
+    }
+    if (engine.core.live().size() > 20) {
+      return;
+    }
+    try {
+      TokenQueue queue = engine.submit(request);
+      clients.add(new Client(request, queue, random.nextInt(14) == 0, step));
+    } catch (IllegalStateException full) {
+      refusals++;
+    }
+  }
+
+  private void cancelSomething() {
+    if (clients.isEmpty()) {
+      return;
+    }
+    Client client = clients.get(random.nextInt(clients.size()));
+    for (Client other : clients) {
+      // The rare moments are worth looking for.
+      Sequence first = engine.live(other.queue).sequences.getFirst();
+      if (random.nextBoolean()
+          && !first.finished
+          && (moment(first) == Moment.IN_ITS_PROMPT || moment(first) == Moment.PREEMPTED)) {
+        client = other;
+      }
+    }
+    LiveRequest live = engine.live(client.queue);
+    int sample = random.nextInt(3) == 0 ? random.nextInt(client.request.samples()) : -1;
+    for (Sequence sequence : live.sequences) {
+      if (!sequence.finished && (sample < 0 || sample == sequence.sample)) {
+        cancels.merge(moment(sequence), 1, Integer::sum);
+        client.cancelled.add(sequence.sample);
+      }
+    }
+    if (sample < 0) {
+      client.queue.cancel();
+    } else {
+      client.queue.cancel(sample);
+    }
+    for (Sequence sequence : live.sequences) {
+      assertTrue(sequence.finished || !client.cancelled.contains(sequence.sample));
+    }
+  }
+
+  private static Moment moment(Sequence sequence) {
+    if (sequence.cache == null) {
+      return sequence.outputTokens() > 0
+          ? Moment.PREEMPTED
+          : Moment.NEVER_SCHEDULED;
+    }
+    return sequence.remainingTokens() > 1 ? Moment.IN_ITS_PROMPT : Moment.GENERATING;
+  }
+
+  private void step() {
+    requireOneHomeForEach();
+    List<Sequence> due =
+        engine.core.scheduler().running().stream()
+            .filter(sequence -> sequence.remainingTokens() == 1)
+            .toList();
+    List<Integer> outputs = due.stream().map(Sequence::outputTokens).toList();
+    engine.core.step();
+    engine.cache.checkIntegrity();
+    for (int i = 0; i < due.size(); i++) {
+      Sequence sequence = due.get(i);
+      boolean advanced = sequence.outputTokens() > outputs.get(i);
+      assertTrue(
+          advanced || sequence.finished || sequence.cache == null,
+          () -> sequence + " was due and did not advance");
+    }
+    requireOneHomeForEach();
+  }
+
+  /// Every live sequence is running with blocks or waiting without, and nothing else has blocks.
+  private void requireOneHomeForEach() {
+    List<Sequence> running = engine.core.scheduler().running();
+    assertTrue(running.size() <= engine.config.maxSequences());
+    Set<SequenceCache> caches = new HashSet<>();
+    for (int i = 0; i < running.size(); i++) {
+      Sequence sequence = running.get(i);
+      assertFalse(sequence.finished);
+      assertTrue(sequence.computedTokens() < sequence.length());
+      assertTrue(caches.add(sequence.cache));
+      assertTrue(i == 0 || Sequence.ORDER.compare(running.get(i - 1), sequence) < 0);
+    }
+    assertEquals(caches, new HashSet<>(engine.cache.liveSequences()));
+    int unfinished = 0;
+    for (LiveRequest live : engine.core.live()) {
+      for (Sequence sequence : live.sequences) {
+        unfinished += sequence.finished ? 0 : 1;
+        assertEquals(sequence.cache != null, running.contains(sequence));
+      }
+    }
+    assertEquals(unfinished, running.size() + engine.core.scheduler().waitingCount());
+    assertEquals(engine.core.live().size(), engine.gate.liveRequests());
+  }
+
+  private static void requireMonotone(EngineStats before, EngineStats after) {
+    assertTrue(after.generatedTokens() >= before.generatedTokens());
+    assertTrue(after.preemptions() >= before.preemptions());
+    assertTrue(after.prefixHitTokens() >= before.prefixHitTokens());
+    assertTrue(after.prefixQueryTokens() >= before.prefixQueryTokens());
+    assertTrue(after.promptTokens() >= before.promptTokens());
+    assertTrue(after.steps() >= before.steps());
+    assertTrue(after.usedBytes() + after.cachedBytes() <= after.budgetBytes());
+  }
+
+  private void read(int step) {
+    for (Iterator<Client> i = clients.iterator(); i.hasNext(); ) {
+      Client client = i.next();
+      if (!client.slow || step == Integer.MAX_VALUE || step % 60 == 0) {
+        for (TokenEvent event : EngineHarness.events(client.queue)) {
+          client.events.add(event);
+          client.ends += event instanceof TokenEvent.Finished ? 1 : 0;
+        }
+      }
+      if (client.ends == client.request.samples()) {
+        checkEvents(client);
+        i.remove();
+      } else {
+        assertTrue(
+            client.request.priority() > -1 || step - client.since < PATIENCE || client.slow,
+            () -> client.request.id() + " starves");
+      }
+    }
+  }
+
+  private void checkEvents(Client client) {
+    for (int sample = 0; sample < client.request.samples(); sample++) {
+      Requests.Expected expected =
+          Requests.alone(engine.geometry, client.request, sample, EngineHarness.END_TOKENS);
+      TokenEvent.Finished end = EngineHarness.end(client.events, sample);
+      List<Integer> tokens = EngineHarness.tokens(client.events, sample);
+      List<Float> scores = scores(client, sample);
+      reasons.merge(end.reason(), 1, Integer::sum);
+      if (end.reason() == FinishReason.ABORT) {
+        if (!client.cancelled.contains(sample)) {
+          overflows++;
+          assertTrue(client.slow || client.request.sampling().promptLogprobs() >= 0);
+        }
+        assertEquals(expected.tokens().subList(0, tokens.size()), tokens);
+        assertEquals(expected.scores().subList(0, scores.size()), scores);
+      } else {
+        assertEquals(expected, new Requests.Expected(scores, tokens, end.reason(), end.stopToken()));
+      }
+    }
+  }
+
+  private static List<Float> scores(Client client, int sample) {
+    List<Float> scores = new ArrayList<>();
+    for (TokenEvent event : client.events) {
+      if (event instanceof TokenEvent.PromptToken(int s, int position, var token)
+          && s == sample) {
+        assertEquals(scores.size() + 1, position);
+        assertEquals(client.request.prompt()[position], token.id());
+        scores.add(token.logprob());
+      }
+    }
+    return scores;
+  }
+
+  /// A simulation in which nothing happens proves nothing.
+  private void requireVariety(World world) {
+    EngineStats stats = engine.core.stats();
+    String summary = world + ": " + stats + " " + reasons + " " + cancels + " " + overflows;
+    assertTrue(stats.prefixHitTokens() > 500, summary);
+    assertTrue(stats.steps() > STEPS / 2, summary);
+    assertTrue(reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);
+    assertTrue(overflows > 0, summary);
+    assertTrue(stats.preemptions() > 100, summary);
+    for (Moment moment : Moment.values()) {
+      boolean rare = moment == Moment.PREEMPTED && world.slabs() > 50;
+      assertTrue(rare || cancels.getOrDefault(moment, 0) > 0, summary);
+    }
+  }
+}
