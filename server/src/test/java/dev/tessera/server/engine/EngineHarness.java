@@ -140,6 +140,12 @@ final class EngineHarness {
     cache.checkIntegrity();
   }
 
+  void run(int steps) {
+    for (int i = 0; i < steps; i++) {
+      step();
+    }
+  }
+
   void run() {
     for (int i = 0; !core.isIdle(); i++) {
       step();

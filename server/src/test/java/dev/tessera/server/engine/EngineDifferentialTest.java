@@ -1,0 +1,254 @@
+package dev.tessera.server.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.BackendOptions;
+import dev.tessera.kernels.BackendProvider;
+import dev.tessera.kernels.Backends;
+import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.TensorType;
+import dev.tessera.kernels.testing.TinyDecoder;
+import dev.tessera.kvcache.HashChain;
+import dev.tessera.kvcache.KvCache;
+import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.MemoryBudget;
+import dev.tessera.kvcache.SlabLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/// The same requests on real backends, alone and in every company: tokens and log probabilities are
+/// the same to the last bit, whatever is found in the cache, preempted, cut into chunks or computed
+/// in the same step.
+final class EngineDifferentialTest {
+  private static final int MAX_SEQUENCES = 6;
+
+  /// @param rows of a step at most: how prompts are cut
+  /// @param preemptEvery steps between two forced preemptions; 0 for none
+  /// @param slabs of the cache, per layer group
+  /// @param together whether all requests run at once, or one after the other
+  record Company(int rows, int preemptEvery, int slabs, boolean together) {}
+
+  private static final Company ALONE = new Company(512, 0, 100, false);
+
+  private static final List<Company> COMPANIES =
+      List.of(
+          new Company(17, 0, 100, false),
+          new Company(512, 0, 100, true),
+          new Company(48, 0, 100, true),
+          new Company(70, 3, 100, true),
+          new Company(33, 5, 7, true));
+
+  static Stream<Object[]> cases() {
+    List<TinyDecoder> decoders =
+        List.of(
+            TinyDecoder.builder().build(1),
+            TinyDecoder.builder()
+                .layers(3)
+                .window(70, 3, 2)
+                .types(TensorType.Q8_0, TensorType.Q8_0)
+                .headNorms()
+                .build(2),
+            TinyDecoder.builder()
+                .heads(8, 2, 24)
+                .types(TensorType.Q4_1, TensorType.Q8_0)
+                .bias()
+                .tied()
+                .build(3));
+    return Backends.providers().stream()
+        .flatMap(
+            provider ->
+                decoders.stream()
+                    .map(
+                        decoder ->
+                            new Object[] {provider.name(), decoders.indexOf(decoder), decoder}));
+  }
+
+  @ParameterizedTest(name = "{0}, decoder {1}")
+  @MethodSource("cases")
+  void theCompanyChangesNothing(String backendName, int index, TinyDecoder decoder) {
+    try (Backend backend = open(backendName)) {
+      List<GenerationRequest> requests = requests(decoder.spec().vocabulary());
+      List<List<String>> alone = new ArrayList<>();
+      for (GenerationRequest request : requests) {
+        alone.addAll(run(backend, decoder, ALONE, List.of(request)));
+      }
+      for (Company company : COMPANIES) {
+        // Everything twice: the second time the prompts are in the cache, as far as there is room.
+        List<GenerationRequest> twice = new ArrayList<>(requests);
+        twice.addAll(requests);
+        List<List<String>> results = run(backend, decoder, company, twice);
+        for (int i = 0; i < twice.size(); i++) {
+          int request = i % requests.size();
+          assertEquals(alone.get(request), results.get(i), company + ", request " + i);
+        }
+      }
+    }
+  }
+
+  private static Backend open(String name) {
+    BackendProvider provider =
+        Backends.providers().stream().filter(p -> p.name().equals(name)).findFirst().orElseThrow();
+    return switch (provider.open(new BackendOptions(2, "auto"))) {
+      case BackendProvider.Availability.Ready(Backend backend) -> backend;
+      case BackendProvider.Availability.Unavailable(String reason) -> abort(name + ": " + reason);
+    };
+  }
+
+  private static List<GenerationRequest> requests(int vocabulary) {
+    List<GenerationRequest> requests = new ArrayList<>();
+    Random random = new Random(11);
+    int[] lengths = {1, 63, 64, 65, 130, 190, 90, 150};
+    for (int i = 0; i < lengths.length; i++) {
+      int family = i % 2;
+      int[] prompt = new int[lengths[i]];
+      Random text = new Random(family);
+      for (int j = 0; j < prompt.length; j++) {
+        prompt[j] = text.nextInt(vocabulary);
+      }
+      requests.add(
+          new GenerationRequest(
+              "r" + i,
+              prompt,
+              i == 4 ? 3 : 1,
+              12 + 9 * (i % 3),
+              i,
+              Set.of(),
+              i % 2 == 0,
+              new SamplingParameters(
+                  i % 3 == 0 ? 0 : 0.8f,
+                  i % 2 == 0 ? 1 : 0.9f,
+                  i % 4 == 1 ? 20 : 0,
+                  0,
+                  i == 6 ? 0.5f : 0,
+                  0,
+                  i == 7 ? 1.3f : 1,
+                  random.nextLong(),
+                  new int[0],
+                  new float[0],
+                  3,
+                  i == 5 ? 2 : -1),
+              0,
+              ""));
+    }
+    return requests;
+  }
+
+  /// Runs requests and describes what came out of each, bit by bit.
+  private static List<List<String>> run(
+      Backend backend, TinyDecoder decoder, Company company, List<GenerationRequest> requests) {
+    List<SlabLayout> slabs = List.of(backend.exactSlabs(decoder.spec()));
+    long budget = company.slabs() * slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
+    EngineConfig config =
+        new EngineConfig(
+            4_096,
+            MAX_SEQUENCES,
+            1_000,
+            1_000_000,
+            budget,
+            KvPolicy.EXACT,
+            1_000,
+            company.rows(),
+            10_000,
+            60_000);
+    var limits =
+        new SessionLimits(
+            company.rows(),
+            config.maxLogitRows(),
+            MAX_SEQUENCES,
+            KvCache.slabCapacities(slabs, budget));
+    try (ModelRunner runner =
+        new DecoderRunner(
+            backend.load(decoder.spec(), decoder.weights(), limits, progress -> {}))) {
+      KvCache cache =
+          new KvCache(
+              decoder.spec().kv(),
+              slabs,
+              KvPolicy.EXACT,
+              new MemoryBudget(budget),
+              new byte[0],
+              (group, form, slab) -> runner.discard(group, slab));
+      // A clock that stands still: then rows alone, not time, cut the prompts.
+      EngineCore core =
+          new EngineCore(
+              config,
+              slabs.size(),
+              cache,
+              runner,
+              Set.of(2),
+              new AdmissionGate(1_000, 1_000_000),
+              EngineListener.NONE,
+              () -> 0);
+      List<TokenQueue> queues = new ArrayList<>();
+      for (GenerationRequest request : requests) {
+        queues.add(submit(core, cache, request));
+        if (!company.together()) {
+          drive(core, cache, company);
+        }
+      }
+      drive(core, cache, company);
+      EngineStats stats = core.stats();
+      assertTrue(requests.size() == 1 || stats.prefixHitTokens() > 0, stats.toString());
+      assertTrue(company.preemptEvery() == 0 || stats.preemptions() > 5, stats.toString());
+      assertEquals(0, stats.usedBytes());
+      return queues.stream().map(EngineDifferentialTest::describe).toList();
+    }
+  }
+
+  private static TokenQueue submit(EngineCore core, KvCache cache, GenerationRequest request) {
+    TokenQueue queue = new TokenQueue(request.samples(), 10_000, 0, sample -> {});
+    core.add(
+        new LiveRequest(
+            request,
+            queue,
+            core.live().size() + core.stats().steps() * 100,
+            request.sampling().seed(),
+            new HashChain(cache.root(request.cacheSalt()))));
+    return queue;
+  }
+
+  private static void drive(EngineCore core, KvCache cache, Company company) {
+    for (int step = 1; core.step(); step++) {
+      cache.checkIntegrity();
+      boolean due = company.preemptEvery() > 0 && step % company.preemptEvery() == 0;
+      if (due && core.scheduler().running().size() > 1) {
+        core.scheduler().preemptYoungest();
+      }
+      assertTrue(step < 10_000);
+    }
+  }
+
+  private static List<String> describe(TokenQueue queue) {
+    List<String> lines = new ArrayList<>();
+    for (TokenEvent event : EngineHarness.events(queue)) {
+      lines.add(
+          switch (event) {
+            case TokenEvent.PromptToken(int sample, int position, var scored) ->
+                sample + " prompt " + position + " " + describe(scored);
+            case TokenEvent.Token(int sample, var scored) -> sample + " " + describe(scored);
+            case TokenEvent.Finished end -> end.toString();
+          });
+    }
+    lines.sort(Comparator.comparingInt(line -> line.charAt(0))); // by sample
+    return lines;
+  }
+
+  private static String describe(TokenEvent.Scored scored) {
+    return "%d %08x rank %d top %s %s"
+        .formatted(
+            scored.id(),
+            Float.floatToRawIntBits(scored.logprob()),
+            scored.rank(),
+            Arrays.toString(scored.topTokens()),
+            Arrays.toString(scored.topLogprobs()));
+  }
+}
