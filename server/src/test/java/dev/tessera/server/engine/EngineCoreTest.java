@@ -16,8 +16,7 @@ final class EngineCoreTest {
       new EngineHarness(EngineHarness.config(200, 8), EngineHarness.full());
 
   private Requests.Expected alone(TokenQueue queue) {
-    return Requests.alone(
-        engine.geometry, engine.live(queue).request, 0, EngineHarness.END_TOKENS);
+    return Requests.alone(engine.geometry, engine.live(queue).request, 0, EngineHarness.END_TOKENS);
   }
 
   @ParameterizedTest
@@ -164,8 +163,7 @@ final class EngineCoreTest {
     queue.cancel();
     assertEquals(0, engine.core.stats().usedBlocks());
     assertFalse(engine.core.step());
-    assertEquals(
-        FinishReason.ABORT, EngineHarness.end(EngineHarness.events(queue), 0).reason());
+    assertEquals(FinishReason.ABORT, EngineHarness.end(EngineHarness.events(queue), 0).reason());
   }
 
   @Test

@@ -19,8 +19,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/// Scheduler, cache, cancels and readers under a random load in too little memory, more than 100,000 steps
-/// altogether, with every invariant checked after each step.
+/// Scheduler, cache, cancels and readers under a random load in too little memory, more than
+/// 100,000 steps altogether, with every invariant checked after each step.
 ///
 /// The seed is in the name of the test; the same seed is the same run.
 final class EngineSimulationTest {
@@ -36,18 +36,13 @@ final class EngineSimulationTest {
     public String toString() {
       return "seed %d, %d slabs, %d sequences, %d rows, windows %s"
           .formatted(
-              seed,
-              slabs,
-              maxSequences,
-              maxRows,
-              groups.stream().map(LayerGroup::window).toList());
+              seed, slabs, maxSequences, maxRows, groups.stream().map(LayerGroup::window).toList());
     }
   }
 
   static Stream<World> worlds() {
     List<LayerGroup> full = List.of(EngineHarness.full());
-    List<LayerGroup> mixed =
-        List.of(EngineHarness.full(), new LayerGroup(1, List.of(1), 100, 0));
+    List<LayerGroup> mixed = List.of(EngineHarness.full(), new LayerGroup(1, List.of(1), 100, 0));
     List<LayerGroup> sinks =
         List.of(new LayerGroup(0, List.of(0), 70, 10), new LayerGroup(1, List.of(1), 0, 0));
     List<LayerGroup> windows = List.of(new LayerGroup(0, List.of(0), 130, 0));
@@ -159,7 +154,8 @@ final class EngineSimulationTest {
     requests
         .id("s" + step)
         .samples(random.nextInt(5) == 0 ? 1 + random.nextInt(4) : 1)
-        .maxTokens(random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(random.nextInt(2) == 0 ? 350 : 60))
+        .maxTokens(
+            random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(random.nextInt(2) == 0 ? 350 : 60))
         .temperature(random.nextInt(2))
         .presence(random.nextInt(3) == 0 ? 0.5f : 0)
         .seed(random.nextLong())
@@ -223,9 +219,7 @@ final class EngineSimulationTest {
 
   private static Moment moment(Sequence sequence) {
     if (sequence.cache == null) {
-      return sequence.outputTokens() > 0
-          ? Moment.PREEMPTED
-          : Moment.NEVER_SCHEDULED;
+      return sequence.outputTokens() > 0 ? Moment.PREEMPTED : Moment.NEVER_SCHEDULED;
     }
     return sequence.remainingTokens() > 1 ? Moment.IN_ITS_PROMPT : Moment.GENERATING;
   }
@@ -319,7 +313,8 @@ final class EngineSimulationTest {
         assertEquals(expected.tokens().subList(0, tokens.size()), tokens);
         assertEquals(expected.scores().subList(0, scores.size()), scores);
       } else {
-        assertEquals(expected, new Requests.Expected(scores, tokens, end.reason(), end.stopToken()));
+        assertEquals(
+            expected, new Requests.Expected(scores, tokens, end.reason(), end.stopToken()));
       }
     }
   }
@@ -327,8 +322,7 @@ final class EngineSimulationTest {
   private static List<Float> scores(Client client, int sample) {
     List<Float> scores = new ArrayList<>();
     for (TokenEvent event : client.events) {
-      if (event instanceof TokenEvent.PromptToken(int s, int position, var token)
-          && s == sample) {
+      if (event instanceof TokenEvent.PromptToken(int s, int position, var token) && s == sample) {
         assertEquals(scores.size() + 1, position);
         assertEquals(client.request.prompt()[position], token.id());
         scores.add(token.logprob());
@@ -343,7 +337,8 @@ final class EngineSimulationTest {
     String summary = world + ": " + stats + " " + reasons + " " + cancels + " " + overflows;
     assertTrue(stats.prefixHitTokens() > 500, summary);
     assertTrue(stats.steps() > STEPS / 2, summary);
-    assertTrue(reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);
+    assertTrue(
+        reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);
     assertTrue(overflows > 0, summary);
     assertTrue(stats.preemptions() > 100, summary);
     for (Moment moment : Moment.values()) {

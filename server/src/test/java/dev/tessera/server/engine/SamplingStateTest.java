@@ -62,9 +62,7 @@ final class SamplingStateTest {
   }
 
   private static SampleRequest.Penalties penalised(SamplingParameters parameters) {
-    return new SamplingState(parameters, 1, 0, new int[] {1}, 0, Set.of())
-        .choose(0, 0)
-        .penalties();
+    return new SamplingState(parameters, 1, 0, new int[] {1}, 0, Set.of()).choose(0, 0).penalties();
   }
 
   @Test
@@ -74,8 +72,7 @@ final class SamplingStateTest {
       SampleRequest request = state.choose(0, outputs);
       assertArrayEquals(new int[] {5, 7, 9}, request.biasTokens());
       assertArrayEquals(
-          new float[] {-3, Float.NEGATIVE_INFINITY, Float.NEGATIVE_INFINITY},
-          request.biasValues());
+          new float[] {-3, Float.NEGATIVE_INFINITY, Float.NEGATIVE_INFINITY}, request.biasValues());
     }
     assertArrayEquals(new int[] {5}, state.choose(0, 2).biasTokens());
   }

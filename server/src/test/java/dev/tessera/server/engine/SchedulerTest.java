@@ -104,8 +104,7 @@ final class SchedulerTest {
 
   @Test
   void thePriorityGoesFirstThenTheArrival() {
-    EngineHarness engine =
-        new EngineHarness(EngineHarness.config(400, 1), EngineHarness.full());
+    EngineHarness engine = new EngineHarness(EngineHarness.config(400, 1), EngineHarness.full());
     engine.submit(Requests.prompt(0, 10).id("running").maxTokens(3));
     engine.step();
     engine.submit(Requests.prompt(1, 10).id("third").priority(1));
@@ -133,8 +132,7 @@ final class SchedulerTest {
     engine.run();
     for (TokenQueue queue : List.of(oldest, youngest)) {
       assertEquals(
-          Requests.alone(
-                  engine.geometry, engine.live(queue).request, 0, EngineHarness.END_TOKENS)
+          Requests.alone(engine.geometry, engine.live(queue).request, 0, EngineHarness.END_TOKENS)
               .tokens(),
           EngineHarness.tokens(EngineHarness.events(queue), 0));
     }
