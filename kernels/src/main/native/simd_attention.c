@@ -29,13 +29,23 @@ enum { DIRECT_ROWS = 6 };
         if (S == 4) __builtin_prefetch(prefetch + 64);                                           \
         prefetch += S == 4 ? 128 : 64;                                                           \
       }                                                                                          \
-      UNROLL for (int s = 0; s < S; s++) {                                                       \
-        UNROLL for (int v = 0; v < VECTORS; v++) {                                               \
-          vf column = LOAD(b + s * slice_stride + v * LANES);                                    \
-          UNROLL for (int r = 0; r < R; r++) {                                                   \
-            sum[r][s * VECTORS + v] =                                                            \
-                vf_fma(vf_all(a[r * a_stride + k]), column, sum[r][s * VECTORS + v]);            \
+      if (R > S * VECTORS) { /* whichever is fewer stays in registers */                         \
+        vf column[4 * VECTORS];                                                                  \
+        UNROLL for (int v = 0; v < S * VECTORS; v++) {                                           \
+          column[v] = LOAD(b + v / VECTORS * slice_stride + v % VECTORS * LANES);                \
+        }                                                                                        \
+        UNROLL for (int r = 0; r < R; r++) {                                                     \
+          vf weight = vf_all(a[r * a_stride + k]);                                               \
+          UNROLL for (int v = 0; v < S * VECTORS; v++) {                                         \
+            sum[r][v] = vf_fma(weight, column[v], sum[r][v]);                                    \
           }                                                                                      \
+        }                                                                                        \
+      } else {                                                                                   \
+        vf weight[BLOCK_ROWS];                                                                   \
+        UNROLL for (int r = 0; r < R; r++) weight[r] = vf_all(a[r * a_stride + k]);              \
+        UNROLL for (int v = 0; v < S * VECTORS; v++) {                                           \
+          vf column = LOAD(b + v / VECTORS * slice_stride + v % VECTORS * LANES);                \
+          UNROLL for (int r = 0; r < R; r++) sum[r][v] = vf_fma(weight[r], column, sum[r][v]);   \
         }                                                                                        \
       }                                                                                          \
     }                                                                                            \
