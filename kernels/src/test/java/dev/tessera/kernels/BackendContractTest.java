@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.tessera.kernels.BackendProvider.Availability;
+import dev.tessera.kernels.cpu.EmulatedBackendProvider;
 import dev.tessera.kernels.cpu.NativeBackendProvider;
 import dev.tessera.kernels.scalar.ScalarBackend;
 import dev.tessera.kernels.testing.PagedSequences;
@@ -44,15 +45,18 @@ final class BackendContractTest {
   }
 
   static Stream<Subject> subjects() {
-    return Backends.providers().stream()
-        .flatMap(
-            provider ->
-                Stream.of("avx512", "avx2", "portable", "auto")
-                    .filter(
-                        isa ->
-                            provider.name().equals(NativeBackendProvider.NAME)
-                                != isa.equals("auto"))
-                    .map(isa -> new Subject(provider, isa)));
+    var subjects = new ArrayList<Subject>();
+    for (BackendProvider provider : Backends.providers()) {
+      if (provider instanceof NativeBackendProvider) {
+        for (String isa : List.of("avx512", "avx2", "portable")) {
+          subjects.add(new Subject(provider, isa));
+        }
+      } else {
+        subjects.add(new Subject(provider, "auto"));
+      }
+    }
+    subjects.add(new Subject(new EmulatedBackendProvider(), "auto"));
+    return subjects.stream();
   }
 
   // ---- attention

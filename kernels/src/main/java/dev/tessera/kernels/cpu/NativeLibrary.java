@@ -15,7 +15,9 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Locale;
+import java.util.Map;
 
 /// The functions of the C library that do not depend on the instruction set. Addresses are longs.
 ///
@@ -25,6 +27,8 @@ final class NativeLibrary {
 
   /// The library of the product. Tests bring another one, with AVX-512 emulated.
   static final String PRODUCT = "libtessera";
+
+  private static final Map<String, NativeLibrary> LOADED = new HashMap<>();
 
   private final SymbolLookup symbols;
   private final MethodHandle cpuLevel;
@@ -47,9 +51,20 @@ final class NativeLibrary {
     return NativeLibrary.class.getResource(resource(name)) != null;
   }
 
+  /// Loads a library, once in the life of the process.
+  ///
   /// @throws IOException if the library cannot be written to a temporary file
   /// @throws IllegalArgumentException if the system refuses to load it
-  static NativeLibrary load(String name) throws IOException {
+  static synchronized NativeLibrary load(String name) throws IOException {
+    NativeLibrary library = LOADED.get(name);
+    if (library == null) {
+      library = extract(name);
+      LOADED.put(name, library);
+    }
+    return library;
+  }
+
+  private static NativeLibrary extract(String name) throws IOException {
     Path folder = Files.createTempDirectory("tessera-"); // readable by this user alone
     Path file = folder.resolve(name + ".so");
     try (InputStream in = NativeLibrary.class.getResourceAsStream(resource(name))) {
@@ -161,7 +176,12 @@ final class NativeLibrary {
 
   /// The functions of one instruction set.
   Kernels kernels(Isa isa) {
-    return new Kernels(this, isa);
+    return kernels(isa, isa.label());
+  }
+
+  /// The functions whose names end in `suffix`, which behave like those of an instruction set.
+  Kernels kernels(Isa isa, String suffix) {
+    return new Kernels(this, isa, suffix);
   }
 
   /// The functions that exist once for each instruction set.
@@ -169,6 +189,7 @@ final class NativeLibrary {
 
     final NativeLibrary library;
     final Isa isa;
+    private final String suffix;
     private final MethodHandle step;
     private final MethodHandle attend;
     private final MethodHandle multiply;
@@ -178,9 +199,10 @@ final class NativeLibrary {
     private final MethodHandle countAbove;
     private final MethodHandle collect;
 
-    private Kernels(NativeLibrary library, Isa isa) {
+    private Kernels(NativeLibrary library, Isa isa, String suffix) {
       this.library = library;
       this.isa = isa;
+      this.suffix = suffix;
       step = function("step", returning(JAVA_INT, JAVA_LONG, JAVA_INT));
       attend = function("attend", returning(JAVA_INT, JAVA_LONG, JAVA_INT));
       multiply =
@@ -205,7 +227,7 @@ final class NativeLibrary {
     }
 
     private MethodHandle function(String name, FunctionDescriptor descriptor) {
-      return library.function("ts_" + name + "_" + isa.label(), descriptor);
+      return library.function("ts_" + name + "_" + suffix, descriptor);
     }
 
     /// One worker's share of a step. False if another worker failed.
