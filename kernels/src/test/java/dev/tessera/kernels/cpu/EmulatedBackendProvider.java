@@ -5,8 +5,8 @@ import dev.tessera.kernels.BackendProvider;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 
-/// The native backend with its AVX-512 kernels on emulated instructions, so that they are tested
-/// on machines that lack them.
+/// The native backend with its AVX-512 kernels on emulated instructions, so that they are tested on
+/// machines that lack them.
 public final class EmulatedBackendProvider implements BackendProvider {
 
   private static final String LIBRARY = "libtessera-emulated";
