@@ -81,7 +81,8 @@ final class HuggingFaceTokenizer {
   private void readAdded() throws ModelFormatException {
     for (JsonNode node : json.section("added_tokens")) {
       if (!node.path("id").canConvertToInt() || !node.path("content").isTextual()) {
-        throw new ModelFormatException("tokenizer.json: an entry of added_tokens lacks id or content");
+        throw new ModelFormatException(
+            "tokenizer.json: an entry of added_tokens lacks id or content");
       }
       added.add(
           new Added(
@@ -130,8 +131,7 @@ final class HuggingFaceTokenizer {
         kinds[id] = Kind.UNUSED;
       }
     }
-    return new Vocabulary(
-        pieces, kinds, stages.byteLevel() ? Spelling.BYTES : Spelling.WORD_MARKS);
+    return new Vocabulary(pieces, kinds, stages.byteLevel() ? Spelling.BYTES : Spelling.WORD_MARKS);
   }
 
   /// Ids may leave gaps, but not so many that a small file takes all memory.

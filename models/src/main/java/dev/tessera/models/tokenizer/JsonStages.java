@@ -179,8 +179,7 @@ final class JsonStages {
     }
   }
 
-  private void setPrefix(TextTokenizer.WordPrefix prefix, String type)
-      throws ModelFormatException {
+  private void setPrefix(TextTokenizer.WordPrefix prefix, String type) throws ModelFormatException {
     if (!splitters.isEmpty() || byteLevel || !wordPrefix.equals(TextTokenizer.WordPrefix.NONE)) {
       throw new ModelFormatException(
           "tokenizer.json: the pre-tokenizer "

@@ -26,10 +26,7 @@ final class TokenizerJson {
       new ObjectMapper(
           JsonFactory.builder()
               .streamReadConstraints(
-                  StreamReadConstraints.builder()
-                      .maxNestingDepth(64)
-                      .maxNumberLength(100)
-                      .build())
+                  StreamReadConstraints.builder().maxNestingDepth(64).maxNumberLength(100).build())
               .build());
 
   /// The pieces of the model, in the order of the file, with their ids.
@@ -169,10 +166,7 @@ final class TokenizerJson {
   }
 
   private static void expect(
-      JsonParser parser,
-      @Nullable JsonToken found,
-      JsonToken expected,
-      String what)
+      JsonParser parser, @Nullable JsonToken found, JsonToken expected, String what)
       throws ModelFormatException {
     if (found != expected) {
       throw unexpected(parser, what, expected);

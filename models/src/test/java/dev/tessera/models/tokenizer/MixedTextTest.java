@@ -27,8 +27,7 @@ class MixedTextTest {
 
   @Test
   void isAMegabyteOfText() {
-    long bytes =
-        SEGMENTS.stream().mapToLong(s -> s.getBytes(StandardCharsets.UTF_8).length).sum();
+    long bytes = SEGMENTS.stream().mapToLong(s -> s.getBytes(StandardCharsets.UTF_8).length).sum();
     assertTrue(bytes > 1_000_000, "only " + bytes + " bytes");
   }
 
