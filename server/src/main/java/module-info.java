@@ -15,7 +15,10 @@ module dev.tessera.server {
   requires me.tongfei.progressbar;
   requires org.jline.reader;
   requires org.jline.terminal;
+  requires java.logging;
+  requires java.management;
   requires java.net.http;
+  requires jdk.management;
 
   opens dev.tessera.server.cli to
       info.picocli;

@@ -15,6 +15,10 @@ import io.helidon.webserver.http.ServerResponse;
 import io.helidon.webserver.http1.Http1Config;
 import io.helidon.webserver.http1.Http1ConnectionListener;
 import io.helidon.webserver.http1.Http1ConnectionSelector;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -69,11 +73,17 @@ public final class ApiServer implements AutoCloseable {
   /// @throws java.io.UncheckedIOException if the port is taken
   public static ApiServer start(HttpSettings settings, ServerMetrics metrics, String version) {
     ApiServer api = new ApiServer(settings, metrics, version);
+    boolean started = false;
     try {
       api.server.start();
-    } catch (RuntimeException e) {
-      api.watchdog.shutdownNow();
-      throw e;
+      started = api.server.isRunning();
+    } finally {
+      if (!started) {
+        api.watchdog.shutdownNow();
+      }
+    }
+    if (!started) {
+      throw new UncheckedIOException(whyNot(settings));
     }
     long millis = Math.max(10, settings.write().toMillis() / 10);
     api.watchdog.scheduleWithFixedDelay(
@@ -82,6 +92,18 @@ public final class ApiServer implements AutoCloseable {
         millis,
         TimeUnit.MILLISECONDS);
     return api;
+  }
+
+  /// Helidon only logs why it could not bind; binding once more tells us.
+  private static IOException whyNot(HttpSettings settings) {
+    for (int port : new int[] {settings.port(), settings.managementPort()}) {
+      try (var probe = new ServerSocket()) {
+        probe.bind(new InetSocketAddress(settings.host(), Math.max(0, port)));
+      } catch (IOException e) {
+        return new IOException("port %d: %s".formatted(port, e.getMessage()), e);
+      }
+    }
+    return new IOException("the listener did not start");
   }
 
   public int port() {
@@ -96,12 +118,24 @@ public final class ApiServer implements AutoCloseable {
   /// From now on requests are answered.
   public void ready(ServedModel loaded) {
     model = loaded;
-    metrics.bind(loaded.name(), loaded.engine());
+    metrics.bind(loaded.name(), loaded.blockTokens(), loaded.engine());
   }
 
   /// From now on new work is refused with 503; what runs goes on.
   public void drain() {
     draining = true;
+  }
+
+  /// Waits until every request has been answered.
+  ///
+  /// @return whether that happened in time
+  public boolean awaitAnswers(Duration limit) throws InterruptedException {
+    int all = settings.maxRequests();
+    boolean done = requests.tryAcquire(all, limit.toNanos(), TimeUnit.NANOSECONDS);
+    if (done) {
+      requests.release(all);
+    }
+    return done;
   }
 
   /// Stops listening and cuts every connection.

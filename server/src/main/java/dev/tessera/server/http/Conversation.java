@@ -202,9 +202,7 @@ record Conversation(
     } catch (TemplateException e) {
       throw ApiError.badRequest(
               "messages",
-              e.raised()
-                  ? String.valueOf(e.getMessage())
-                  : "the chat template failed at line %d: %s".formatted(e.line(), e.getMessage()))
+              String.valueOf(e.getMessage()))
           .asException();
     }
     if (continued == null) {

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param names under which clients may ask for it; the first is its own
 /// @param logitWidth token ids are below this; may be more than the tokenizer's vocabulary
+/// @param blockTokens tokens of a block of the cache
 /// @param longestToken bytes of the longest token
 /// @param trainedContext positions that the model was made for
 /// @param created when it was loaded, in seconds since the epoch
@@ -22,6 +23,7 @@ public record ServedModel(
     SamplingDefaults samplingDefaults,
     TokenEngine engine,
     int logitWidth,
+    int blockTokens,
     int longestToken,
     int hiddenSize,
     int trainedContext,
@@ -46,7 +48,7 @@ public record ServedModel(
     return longest;
   }
 
-  String name() {
+  public String name() {
     return names.getFirst();
   }
 

@@ -1,7 +1,7 @@
 package dev.tessera.server.http;
 
 /// Small scans of text that came from outside.
-final class Texts {
+public final class Texts {
   private Texts() {}
 
   /// Index of the first surrogate without its partner, or -1.
@@ -22,7 +22,7 @@ final class Texts {
 
   /// The text with everything that could disturb a log or a terminal replaced: controls, line and
   /// paragraph separators, and marks that change the direction of writing.
-  static String printable(String text) {
+  public static String printable(String text) {
     StringBuilder clean = new StringBuilder(text.length());
     text.codePoints()
         .forEach(

@@ -1,5 +1,6 @@
 package dev.tessera.server.metrics;
 
+import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.engine.TokenEngine;
 import io.micrometer.core.instrument.Counter;
@@ -11,13 +12,23 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
-/// What the server tells Prometheus: the families of vLLM under their exact names, so that
-/// gateways, dashboards and autoscalers work unchanged, and our own under `tessera_`.
+/// What the server tells Prometheus: the families of vLLM under their exact names, so that gateways,
+/// dashboards and autoscalers work unchanged, and our own under `tessera_`.
+///
+/// Families whose names end in `_info`, and histograms whose names end in `_total`, are written by
+/// hand: the registry would drop the endings, and readers look for exact names.
 public final class ServerMetrics {
   public static final String CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
+  private static final String ENGINE = "0";
+
   private final PrometheusMeterRegistry registry =
       new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+  private final TextHistogram iterationTokens =
+      new TextHistogram(
+          "vllm:iteration_tokens_total",
+          "Tokens computed in a step",
+          1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384);
   private final Counter unknownFields =
       Counter.builder("tessera_unknown_fields")
           .description("Request fields that this server does not know and ignored")
@@ -26,12 +37,21 @@ public final class ServerMetrics {
       Counter.builder("tessera_clients_gone")
           .description("Requests whose client left before the answer was complete")
           .register(registry);
-  private volatile @Nullable TokenEngine engine;
+  private volatile @Nullable Served served;
+
+  private record Served(String modelName, int blockTokens, TokenEngine engine) {}
+
+  /// Listens to the engine of a model.
+  ///
+  /// @param onFailure runs when the engine has failed
+  public EngineListener listener(String modelName, Runnable onFailure) {
+    return new EngineMetrics(registry, tags(modelName), iterationTokens, onFailure);
+  }
 
   /// Reports the state of an engine from now on.
-  public void bind(String modelName, TokenEngine source) {
-    engine = source;
-    Tags tags = Tags.of("model_name", modelName, "engine", "0");
+  public void bind(String modelName, int blockTokens, TokenEngine engine) {
+    served = new Served(modelName, blockTokens, engine);
+    Tags tags = tags(modelName);
     gauge("vllm:num_requests_running", tags, EngineStats::running);
     gauge("vllm:num_requests_waiting", tags, EngineStats::waiting);
     gauge(
@@ -40,10 +60,21 @@ public final class ServerMetrics {
         s -> s.totalBlocks() == 0 ? 0 : (double) s.usedBlocks() / s.totalBlocks());
     counter("vllm:prefix_cache_queries", tags, EngineStats::prefixQueryTokens);
     counter("vllm:prefix_cache_hits", tags, EngineStats::prefixHitTokens);
+    counter("vllm:prompt_tokens_cached", tags, EngineStats::prefixHitTokens);
     counter("vllm:num_preemptions", tags, EngineStats::preemptions);
     counter("vllm:prompt_tokens", tags, EngineStats::promptTokens);
     counter("vllm:generation_tokens", tags, EngineStats::generatedTokens);
     counter("vllm:admission_rejections", tags, EngineStats::rejected);
+    counter("tessera_steps", tags, EngineStats::steps);
+    gauge("tessera_kv_blocks_used", tags, EngineStats::usedBlocks);
+    gauge("tessera_kv_blocks_cached", tags, EngineStats::cachedBlocks);
+    gauge("tessera_kv_bytes_used", tags, EngineStats::usedBytes);
+    gauge("tessera_kv_bytes_cached", tags, EngineStats::cachedBytes);
+    gauge("tessera_kv_bytes_budget", tags, EngineStats::budgetBytes);
+  }
+
+  private static Tags tags(String modelName) {
+    return Tags.of("model_name", modelName, "engine", ENGINE);
   }
 
   private void gauge(String name, Tags tags, ToDoubleFunction<EngineStats> value) {
@@ -55,8 +86,8 @@ public final class ServerMetrics {
   }
 
   private double stat(ToDoubleFunction<EngineStats> value) {
-    TokenEngine source = engine;
-    return source == null ? 0 : value.applyAsDouble(source.stats());
+    Served current = served;
+    return current == null ? 0 : value.applyAsDouble(current.engine.stats());
   }
 
   /// A request was answered; status 0 means that its client left before.
@@ -76,6 +107,41 @@ public final class ServerMetrics {
 
   /// Everything in Prometheus' text format.
   public String scrape() {
-    return registry.scrape();
+    StringBuilder text = new StringBuilder(registry.scrape());
+    Served current = served;
+    if (current != null) {
+      String labels =
+          "model_name=\"" + escaped(current.modelName) + "\",engine=\"" + ENGINE + "\"";
+      iterationTokens.write(text, labels);
+      info(
+          text,
+          "vllm:cache_config_info",
+          "Shape of the KV-cache",
+          labels
+              + ",block_size=\""
+              + current.blockTokens
+              + "\",num_gpu_blocks=\""
+              + current.engine.stats().totalBlocks()
+              + "\"",
+          "1.0");
+      info(
+          text,
+          "vllm:lora_requests_info",
+          "Adapters in use; this server has none",
+          "max_lora=\"0\",running_lora_adapters=\"\",waiting_lora_adapters=\"\"",
+          Long.toString(System.currentTimeMillis() / 1000));
+    }
+    return text.toString();
+  }
+
+  private static void info(
+      StringBuilder out, String name, String help, String labels, String value) {
+    out.append("# HELP ").append(name).append(' ').append(help).append('\n');
+    out.append("# TYPE ").append(name).append(" gauge\n");
+    out.append(name).append('{').append(labels).append("} ").append(value).append('\n');
+  }
+
+  private static String escaped(String text) {
+    return text.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n");
   }
 }

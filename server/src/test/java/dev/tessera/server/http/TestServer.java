@@ -74,6 +74,7 @@ final class TestServer implements AutoCloseable {
         SamplingDefaults.NONE,
         engine,
         LOGIT_WIDTH,
+        64,
         ServedModel.longestToken(new FakeTokenizer()),
         64,
         4096,

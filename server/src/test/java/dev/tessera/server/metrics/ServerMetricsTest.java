@@ -1,0 +1,132 @@
+package dev.tessera.server.metrics;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.tessera.server.engine.Admission;
+import dev.tessera.server.engine.EngineListener;
+import dev.tessera.server.engine.EngineStats;
+import dev.tessera.server.engine.FinishReason;
+import dev.tessera.server.engine.Generation.Timing;
+import dev.tessera.server.engine.GenerationRequest;
+import dev.tessera.server.engine.TokenEngine;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/// The names and types that dashboards and autoscalers look for, to the letter.
+final class ServerMetricsTest {
+  private static final Map<String, String> FAMILIES =
+      Map.ofEntries(
+          Map.entry("vllm:num_requests_running", "gauge"),
+          Map.entry("vllm:num_requests_waiting", "gauge"),
+          Map.entry("vllm:kv_cache_usage_perc", "gauge"),
+          Map.entry("vllm:cache_config_info", "gauge"),
+          Map.entry("vllm:lora_requests_info", "gauge"),
+          Map.entry("vllm:prefix_cache_queries_total", "counter"),
+          Map.entry("vllm:prefix_cache_hits_total", "counter"),
+          Map.entry("vllm:prompt_tokens_cached_total", "counter"),
+          Map.entry("vllm:num_preemptions_total", "counter"),
+          Map.entry("vllm:prompt_tokens_total", "counter"),
+          Map.entry("vllm:generation_tokens_total", "counter"),
+          Map.entry("vllm:admission_rejections_total", "counter"),
+          Map.entry("vllm:request_success_total", "counter"),
+          Map.entry("vllm:iteration_tokens_total", "histogram"),
+          Map.entry("vllm:time_to_first_token_seconds", "histogram"),
+          Map.entry("vllm:inter_token_latency_seconds", "histogram"),
+          Map.entry("vllm:request_time_per_output_token_seconds", "histogram"),
+          Map.entry("vllm:e2e_request_latency_seconds", "histogram"),
+          Map.entry("vllm:request_queue_time_seconds", "histogram"),
+          Map.entry("vllm:request_prefill_time_seconds", "histogram"),
+          Map.entry("vllm:request_decode_time_seconds", "histogram"),
+          Map.entry("vllm:request_inference_time_seconds", "histogram"),
+          Map.entry("vllm:request_prompt_tokens", "histogram"),
+          Map.entry("vllm:request_generation_tokens", "histogram"),
+          Map.entry("vllm:request_params_n", "histogram"),
+          Map.entry("vllm:request_params_max_tokens", "histogram"),
+          Map.entry("vllm:request_prefill_kv_computed_tokens", "histogram"));
+
+  /// An engine that has done some work.
+  private record Worked() implements TokenEngine {
+    @Override
+    public Admission submit(GenerationRequest request) {
+      return new Admission.Draining();
+    }
+
+    @Override
+    public int contextTokens() {
+      return 1;
+    }
+
+    @Override
+    public EngineStats stats() {
+      return new EngineStats(2, 3, 25, 50, 100, 1, 2, 3, 40, 30, 5, 60, 70, 80, 9);
+    }
+
+    @Override
+    public boolean drain(Duration limit) {
+      return true;
+    }
+
+    @Override
+    public boolean isAlive() {
+      return true;
+    }
+  }
+
+  private static String scrapeAfterSomeWork() {
+    var metrics = new ServerMetrics();
+    EngineListener listener = metrics.listener("m", () -> {});
+    metrics.bind("m", 64, new Worked());
+    listener.onStep(new EngineListener.StepStats(100, 90, 3, 3, 2, 1, 5_000_000));
+    listener.onScheduled(1_000_000);
+    listener.onFirstToken(30_000_000);
+    listener.onNextToken(4_000_000);
+    long second = 1_000_000_000L;
+    listener.onFinished(
+        new EngineListener.RequestStats(
+            "r",
+            50,
+            16,
+            10,
+            8,
+            0,
+            List.of(FinishReason.LENGTH),
+            new Timing(second, 2 * second, 3 * second, 10 * second)));
+    return metrics.scrape();
+  }
+
+  @Test
+  void familiesHaveTheNamesAndTypesOfVllm() {
+    Map<String, String> found = new HashMap<>();
+    for (String line : scrapeAfterSomeWork().split("\n")) {
+      if (line.startsWith("# TYPE ")) {
+        String[] words = line.split(" ");
+        assertEquals(null, found.put(words[2], words[3]), "twice: " + words[2]);
+      }
+    }
+    FAMILIES.forEach((name, type) -> assertEquals(type, found.get(name), name));
+  }
+
+  @Test
+  void valuesAreThoseOfTheEngine() {
+    String text = scrapeAfterSomeWork();
+    Map<String, Double> values = new HashMap<>();
+    for (String line : text.split("\n")) {
+      if (!line.startsWith("#") && !line.isBlank()) {
+        int space = line.lastIndexOf(' ');
+        values.put(line.substring(0, space), Double.parseDouble(line.substring(space + 1)));
+      }
+    }
+    String labels = "{engine=\"0\",model_name=\"m\"}";
+    assertEquals(0.25, values.get("vllm:kv_cache_usage_perc" + labels), "referenced blocks only");
+    assertEquals(7, values.get("vllm:request_decode_time_seconds_sum" + labels));
+    assertEquals(1, values.get("vllm:request_time_per_output_token_seconds_sum" + labels));
+    assertEquals(40, values.get("vllm:request_prefill_kv_computed_tokens_sum" + labels));
+    String byHand = "{model_name=\"m\",engine=\"0\"}";
+    assertEquals(100, values.get("vllm:iteration_tokens_total_sum" + byHand));
+    assertTrue(text.contains("block_size=\"64\",num_gpu_blocks=\"100\""));
+  }
+}
