@@ -14,9 +14,6 @@
 #include "gemm_parts.h"
 #include "gemm_tiles.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 enum {
   FEW = 3,                   /* rows up to which the packed panel is read directly */
   TILE_ROWS = 4,             /* most rows that share the registers of a kernel */

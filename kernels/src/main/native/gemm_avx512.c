@@ -14,9 +14,6 @@
 #include "gemm_parts.h"
 #include "gemm_tiles.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 enum {
   TILE_ROWS = 6,
   MANY = 12,               /* rows from which a panel is opened */

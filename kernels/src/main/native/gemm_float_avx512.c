@@ -13,9 +13,6 @@
 #include "gemm_parts.h"
 #include "gemm_tiles.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 enum { TILE_ROWS = 8, LINE = 64, AHEAD = 8 * 1024 };
 
 INLINE __m512 load_weights(const int kind, const uint8_t *at) {

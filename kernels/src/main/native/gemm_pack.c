@@ -2,7 +2,7 @@
  * per weight at load and once per token: the layout is for the kernels, see gemm_tiles.h. */
 #include <string.h>
 
-#include "gemm.h"
+#include "gemm_parts.h"
 #include "gemm_tiles.h"
 
 /* GGUF blocks that share scales have 32 weights, or 256 in the K-quants. */
@@ -16,7 +16,7 @@ int ts_kind_is_wide(int32_t kind) {
   return kind == TS_Q8_0;
 }
 
-static int64_t file_row_bytes(int kind, int64_t columns) {
+INLINE int64_t file_row_bytes(int kind, int64_t columns) {
   switch (kind) {
     case TS_F32: return columns * 4;
     case TS_F16:
@@ -41,24 +41,46 @@ int64_t ts_panel_bytes(int32_t kind, int64_t columns) {
   return blocks * layout.tile + (layout.header ? blocks / TS_SUPER * layout.header : 0);
 }
 
-/* One output's part of one tile, in the order of the inputs. */
+/* One output's part of one tile: the codes of four inputs to a word, the first in its lowest byte. */
 typedef struct {
-  uint8_t code[TS_BLOCK];
+  uint32_t code[TS_BLOCK / 4];
   ts_half scale, minimum; /* kinds without a header */
   uint8_t factor[2];      /* kinds with one: the scale, and the minimum or the second half's scale */
 } tile_row;
 
-static void put(uint8_t *tile, ts_layout layout, int row, const tile_row *from) {
-  for (int k = 0; k < TS_BLOCK; k++) {
-    int group = k / 4, at = 4 * row + k % 4, code = from->code[k];
-    if (layout.bits == 8) {
-      tile[group * 128 + at] = (uint8_t)code;
-      continue;
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF blocks are read as they lie");
+
+enum { NIBBLES = 0x0f0f0f0f, PAIRS = 0x03030303, BITS = 0x01010101 };
+
+INLINE uint32_t word_at(const uint8_t *bytes) {
+  uint32_t word;
+  memcpy(&word, bytes, 4);
+  return word;
+}
+
+/* The lowest four bits, one to each byte. */
+INLINE uint32_t spread(uint32_t bits) {
+  return (bits & 15) * 0x00204081u & BITS;
+}
+
+INLINE void put(uint8_t *tile, const ts_layout layout, int row, const tile_row *from) {
+  uint8_t *at = tile + 4 * row;
+  const uint32_t *code = from->code;
+  if (layout.bits == 8) {
+    for (int j = 0; j < 8; j++) memcpy(at + j * 128, &code[j], 4);
+  } else {
+    uint32_t fifth = 0, two[2] = {0, 0};
+    for (int j = 0; j < 4; j++) {
+      uint32_t low = (code[j] & NIBBLES) | (code[j + 4] & NIBBLES) << 4;
+      memcpy(at + j * 128, &low, 4);
+      fifth |= (code[j] >> 4 & BITS) << j | (code[j + 4] >> 4 & BITS) << (j + 4);
+      two[0] |= (code[j] >> 4 & PAIRS) << 2 * j;
+      two[1] |= (code[j + 4] >> 4 & PAIRS) << 2 * j;
     }
-    tile[group % 4 * 128 + at] |= (uint8_t)((code & 15) << (group / 4 * 4));
-    if (layout.bits == 5) tile[layout.high + at] |= (uint8_t)(code >> 4 << group);
+    if (layout.bits == 5) memcpy(at + layout.high, &fifth, 4);
     if (layout.bits == 6) {
-      tile[layout.high + group / 4 * 128 + at] |= (uint8_t)(code >> 4 << (group % 4 * 2));
+      memcpy(at + layout.high, &two[0], 4);
+      memcpy(at + layout.high + 128, &two[1], 4);
     }
   }
   if (layout.header) {
@@ -82,11 +104,11 @@ static int code_at(const uint8_t *tile, ts_layout layout, int row, int k) {
 }
 
 /* Q4_0 .. Q8_0: one block of the file is one row of a tile. */
-static void read_block(int kind, const uint8_t *block, tile_row *row) {
+INLINE void read_block(const int kind, const uint8_t *block, tile_row *row) {
   memcpy(&row->scale, block, 2);
   block += 2;
   if (kind == TS_Q8_0) {
-    for (int k = 0; k < 32; k++) row->code[k] = block[k] ^ 0x80; /* w + 128 */
+    for (int j = 0; j < 8; j++) row->code[j] = word_at(block + 4 * j) ^ 0x80808080u; /* w + 128 */
     return;
   }
   if (kind == TS_Q4_1 || kind == TS_Q5_1) {
@@ -95,19 +117,20 @@ static void read_block(int kind, const uint8_t *block, tile_row *row) {
   }
   uint32_t high = 0;
   if (kind == TS_Q5_0 || kind == TS_Q5_1) {
-    high = block[0] | block[1] << 8 | block[2] << 16 | (uint32_t)block[3] << 24;
+    high = word_at(block);
     block += 4;
   }
-  for (int k = 0; k < 16; k++) {
-    row->code[k] = (uint8_t)((block[k] & 15) | (high >> k & 1) << 4);
-    row->code[k + 16] = (uint8_t)(block[k] >> 4 | (high >> (k + 16) & 1) << 4);
+  for (int j = 0; j < 4; j++) {
+    uint32_t both = word_at(block + 4 * j);
+    row->code[j] = (both & NIBBLES) | spread(high >> 4 * j) << 4;
+    row->code[j + 4] = (both >> 4 & NIBBLES) | spread(high >> (4 * j + 16)) << 4;
   }
 }
 
 /* Tile `part` (0..7) of a Q4_K or Q5_K block. */
-static void read_k45(int kind, const uint8_t *block, int part, tile_row *row) {
+INLINE void read_k45(const int kind, const uint8_t *block, int part, tile_row *row) {
   const uint8_t *packed = block + 4, *high = packed + K_SCALES;
-  const uint8_t *low = kind == TS_Q5_K ? high + 32 : high;
+  const uint8_t *low = (kind == TS_Q5_K ? high + 32 : high) + part / 2 * 32;
   if (part < 4) {
     row->factor[0] = packed[part] & 63;
     row->factor[1] = packed[part + 4] & 63;
@@ -115,30 +138,28 @@ static void read_k45(int kind, const uint8_t *block, int part, tile_row *row) {
     row->factor[0] = (uint8_t)((packed[part + 4] & 15) | packed[part - 4] >> 6 << 4);
     row->factor[1] = (uint8_t)(packed[part + 4] >> 4 | packed[part] >> 6 << 4);
   }
-  low += part / 2 * 32;
-  for (int k = 0; k < 32; k++) {
-    int code = low[k] >> (part % 2 * 4) & 15;
-    if (kind == TS_Q5_K) code |= (high[k] >> part & 1) << 4;
-    row->code[k] = (uint8_t)code;
+  for (int j = 0; j < 8; j++) {
+    row->code[j] = word_at(low + 4 * j) >> (part % 2 * 4) & NIBBLES;
+    if (kind == TS_Q5_K) row->code[j] |= (word_at(high + 4 * j) >> part & BITS) << 4;
   }
 }
 
 /* Tile `part` (0..7) of a Q6_K block: 128 weights interleave their nibbles and bit pairs. */
-static void read_k6(const uint8_t *block, int part, tile_row *row) {
+INLINE void read_k6(const uint8_t *block, int part, tile_row *row) {
   int half = part / 4, quarter = part % 4;
   const uint8_t *low = block + half * 64 + quarter % 2 * 32;
   const uint8_t *high = block + 128 + half * 32;
-  for (int k = 0; k < 32; k++) {
-    int nibble = low[k] >> (quarter / 2 * 4) & 15;
-    row->code[k] = (uint8_t)(nibble | (high[k] >> (quarter * 2) & 3) << 4);
+  for (int j = 0; j < 8; j++) {
+    uint32_t nibbles = word_at(low + 4 * j) >> (quarter / 2 * 4) & NIBBLES;
+    row->code[j] = nibbles | (word_at(high + 4 * j) >> (quarter * 2) & PAIRS) << 4;
   }
   memcpy(row->factor, block + 192 + part * 2, 2);
 }
 
-static void pack_quantised_row(int kind, uint8_t *panel, int64_t blocks, const uint8_t *source,
-                               int row) {
-  ts_layout layout = ts_layout_of(kind);
-  int64_t block_bytes = file_row_bytes(kind, layout.header ? K_BLOCK : Q_BLOCK);
+INLINE void pack_quantised(const int kind, uint8_t *panel, int64_t blocks, const uint8_t *source,
+                           int row) {
+  const ts_layout layout = ts_layout_of(kind);
+  const int64_t block_bytes = file_row_bytes(kind, layout.header ? K_BLOCK : Q_BLOCK);
   for (int64_t b = 0; b < blocks; b++) {
     tile_row r = {0};
     if (layout.header) {
@@ -161,21 +182,49 @@ static void pack_quantised_row(int kind, uint8_t *panel, int64_t blocks, const u
   }
 }
 
+static void pack_quantised_row(int kind, uint8_t *panel, int64_t blocks, const uint8_t *source,
+                               int row) {
+  switch (kind) {
+    case TS_Q4_0: pack_quantised(TS_Q4_0, panel, blocks, source, row); break;
+    case TS_Q4_1: pack_quantised(TS_Q4_1, panel, blocks, source, row); break;
+    case TS_Q5_0: pack_quantised(TS_Q5_0, panel, blocks, source, row); break;
+    case TS_Q5_1: pack_quantised(TS_Q5_1, panel, blocks, source, row); break;
+    case TS_Q8_0: pack_quantised(TS_Q8_0, panel, blocks, source, row); break;
+    case TS_Q4_K: pack_quantised(TS_Q4_K, panel, blocks, source, row); break;
+    case TS_Q5_K: pack_quantised(TS_Q5_K, panel, blocks, source, row); break;
+    case TS_Q6_K: pack_quantised(TS_Q6_K, panel, blocks, source, row); break;
+  }
+}
+
+/* Sixteen inputs of all rows at a time, so that the lines written stay in the cache. */
+INLINE void pack_floats(const int64_t width, uint8_t *panel, int64_t columns, const uint8_t *source,
+                        int64_t rows) {
+  for (int64_t from = 0; from < columns; from += 16) {
+    int64_t to = from + 16 < columns ? from + 16 : columns;
+    for (int64_t row = 0; row < rows; row++) {
+      for (int64_t k = from; k < to; k++) {
+        memcpy(panel + (k * TS_PANEL + row) * width, source + (row * columns + k) * width, width);
+      }
+    }
+  }
+}
+
 void ts_pack(ts_matrix *matrix, const uint8_t *source, int64_t source_rows, int64_t first_panel,
              int64_t panel_stride) {
   int kind = matrix->kind;
-  int64_t row_bytes = file_row_bytes(kind, matrix->columns);
-  size_t width = kind == TS_F32 ? 4 : 2;
-  for (int64_t r = 0; r < source_rows; r++, source += row_bytes) {
-    int64_t to = first_panel + r / TS_PANEL * panel_stride;
-    uint8_t *panel = (uint8_t *)matrix->data + to * matrix->panel_bytes;
-    int row = (int)(r % TS_PANEL);
-    if (ts_kind_is_float(kind)) {
-      for (int64_t k = 0; k < matrix->columns; k++) {
-        memcpy(panel + (k * TS_PANEL + row) * (int64_t)width, source + k * (int64_t)width, width);
-      }
+  int64_t row_bytes = file_row_bytes(kind, matrix->columns), panel_index = first_panel;
+  for (int64_t first = 0; first < source_rows; first += TS_PANEL, panel_index += panel_stride) {
+    uint8_t *panel = (uint8_t *)matrix->data + panel_index * matrix->panel_bytes;
+    int64_t rows = source_rows - first < TS_PANEL ? source_rows - first : TS_PANEL;
+    const uint8_t *from = source + first * row_bytes;
+    if (kind == TS_F32) {
+      pack_floats(4, panel, matrix->columns, from, rows);
+    } else if (ts_kind_is_float(kind)) {
+      pack_floats(2, panel, matrix->columns, from, rows);
     } else {
-      pack_quantised_row(kind, panel, matrix->blocks, source, row);
+      for (int row = 0; row < rows; row++) {
+        pack_quantised_row(kind, panel, matrix->blocks, from + row * row_bytes, row);
+      }
     }
   }
 }

@@ -4,6 +4,14 @@
 
 #include "gemm.h"
 
+/* Kernels are written once for any number of rows; each copy with a constant is straight code. */
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* As TS(panel), for F32, F16 and BF16 weights, with the panel's bytes. */
 void TS(float_panel)(const ts_matrix *w, const uint8_t *data, const ts_activations *a,
                      int64_t first, int64_t count, float *y, int64_t y_stride, int accumulate,
