@@ -5,9 +5,9 @@
  * 2^15 even for the activation -128), then widened by one vpmaddwd, which multiplies by the tile's
  * integer scales on its way. Eight-bit codes would saturate vpmaddubsw: they are widened first.
  *
- * One to three rows of activations read the panel as it is stored, all 32 outputs at once: memory
- * is the limit. More rows share a copy of half the panel (16 outputs) that is unpacked into bytes
- * with its scales in floats; the copy stays in the first or second cache. */
+ * Few rows of activations read the panel as it is stored, all 32 outputs at once: memory is the
+ * limit. Many rows share a copy of half the panel (16 outputs) that is unpacked into bytes with its
+ * scales in floats; the copy stays in the first or second cache. */
 #include <immintrin.h>
 
 #include "gemm.h"
@@ -15,8 +15,8 @@
 #include "gemm_tiles.h"
 
 enum {
-  FEW = 3,                   /* rows up to which the packed panel is read directly */
   TILE_ROWS = 4,             /* most rows that share the registers of a kernel */
+  MANY = 7,                  /* rows from which a panel is opened */
   HALF = 16,                 /* outputs of an open half panel */
   LINE = 64,
   AHEAD = 6 * 1024,          /* bytes that a direct kernel prefetches ahead */
@@ -248,7 +248,7 @@ INLINE void multiply_open(const int kind, const int rows, const uint8_t *w, cons
 
 /* product[m][n] as in dot_open, zero points included, straight from a packed tile. */
 INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, const rows_of *r,
-                       int64_t b, __m256i product[FEW][4]) {
+                       int64_t b, __m256i product[TILE_ROWS][4]) {
   const int fold = fold_of(l.bits);
   const int64_t inputs = r->blocks * TS_BLOCK;
   const int8_t *q = r->q + b * TS_BLOCK;
@@ -262,7 +262,7 @@ INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, c
   }
   if (l.bits == 8) {
     UNROLL for (int j = 0; j < 8; j++) {
-      __m256i even[FEW], odd[FEW];
+      __m256i even[TILE_ROWS], odd[TILE_ROWS];
       UNROLL for (int m = 0; m < rows; m++) {
         __m256i x = broadcast4(q + m * inputs + 4 * j);
         even[m] = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
@@ -273,7 +273,7 @@ INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, c
         __m256i v0 = _mm256_and_si256(v, _mm256_set1_epi16(255)), v1 = _mm256_srli_epi16(v, 8);
         UNROLL for (int m = 0; m < rows; m++) {
           __m256i p = _mm256_add_epi32(_mm256_madd_epi16(v0, even[m]), _mm256_madd_epi16(v1, odd[m]));
-          product[m][n] = _mm256_add_epi32(product[m][n], p);
+          product[m][n] = in_order(_mm256_add_epi32(product[m][n], p));
         }
       }
     }
@@ -285,7 +285,7 @@ INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, c
     __m256i first = _mm256_set1_epi16(1), second = first;
     if (l.header) first = second = factor_pairs(tile + l.scale + n * 8);
     if (l.bits == 6) second = factor_pairs(tile + l.scale + 32 + n * 8);
-    __m256i low_sum[FEW], high_sum[FEW];
+    __m256i low_sum[TILE_ROWS], high_sum[TILE_ROWS];
     UNROLL for (int j = 0; j < 4; j++) {
       __m256i low, high;
       unpack_codes(l, tile, n * 32, j, &low, &high);
@@ -295,16 +295,15 @@ INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, c
         const int8_t *x = q + m * inputs + 4 * j;
         __m256i p = _mm256_maddubs_epi16(low, broadcast4(x));
         __m256i p4 = _mm256_maddubs_epi16(high, broadcast4(x + 16));
-        low_sum[m] = restart ? p : _mm256_add_epi16(low_sum[m], p);
-        high_sum[m] = restart ? p4 : _mm256_add_epi16(high_sum[m], p4);
-        if (!last) continue;
-        __m256i sum;
+        low_sum[m] = in_order(restart ? p : _mm256_add_epi16(low_sum[m], p));
         if (fold == 8) {
-          sum = _mm256_madd_epi16(_mm256_add_epi16(low_sum[m], high_sum[m]), first);
+          low_sum[m] = in_order(_mm256_add_epi16(low_sum[m], p4));
         } else {
-          sum = _mm256_add_epi32(_mm256_madd_epi16(low_sum[m], first),
-                                 _mm256_madd_epi16(high_sum[m], second));
+          high_sum[m] = in_order(restart ? p4 : _mm256_add_epi16(high_sum[m], p4));
         }
+        if (!last) continue;
+        __m256i sum = _mm256_madd_epi16(low_sum[m], first);
+        if (fold != 8) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high_sum[m], second));
         product[m][n] = _mm256_add_epi32(product[m][n], sum);
       }
     }
@@ -314,7 +313,7 @@ INLINE void dot_packed(const ts_layout l, const int rows, const uint8_t *tile, c
 INLINE void multiply_packed(const int kind, const int rows, const uint8_t *panel,
                             int64_t panel_bytes, const rows_of *r, const uint8_t *next) {
   const ts_layout l = ts_layout_of(kind);
-  __m256 y[FEW][4];
+  __m256 y[TILE_ROWS][4];
   UNROLL for (int m = 0; m < rows; m++) {
     UNROLL for (int n = 0; n < 4; n++) y[m][n] = _mm256_setzero_ps();
   }
@@ -327,7 +326,7 @@ INLINE void multiply_packed(const int kind, const int rows, const uint8_t *panel
         _mm_prefetch((const char *)soon + i, _MM_HINT_T0);
       }
     }
-    __m256i product[FEW][4];
+    __m256i product[TILE_ROWS][4];
     dot_packed(l, rows, tile, r, b, product);
     UNROLL for (int n = 0; n < 4; n++) {
       __m256 scale = halves((l.header ? header : tile + l.scale) + n * 16), minimum;
@@ -356,7 +355,7 @@ INLINE void multiply_packed(const int kind, const int rows, const uint8_t *panel
 typedef struct {
   int kind;
   void (*open)(const uint8_t *panel, int64_t blocks, int half, uint8_t *to);
-  void (*packed[FEW])(const uint8_t *, int64_t, const rows_of *, const uint8_t *);
+  void (*packed[TILE_ROWS])(const uint8_t *, int64_t, const rows_of *, const uint8_t *);
   void (*opened[TILE_ROWS])(const uint8_t *, const rows_of *, prefetch *);
 } kernels_of;
 
@@ -370,13 +369,14 @@ typedef struct {
     multiply_open(TS_##kind, rows, w, r, next);                                               \
   }
 #define KERNELS(kind)                                                                         \
-  PACKED(kind, 1) PACKED(kind, 2) PACKED(kind, 3)                                             \
+  PACKED(kind, 1) PACKED(kind, 2) PACKED(kind, 3) PACKED(kind, 4)                             \
   OPENED(kind, 1) OPENED(kind, 2) OPENED(kind, 3) OPENED(kind, 4)                             \
   static void open_##kind(const uint8_t *panel, int64_t blocks, int half, uint8_t *to) {      \
     open_half(TS_##kind, panel, blocks, half, to);                                            \
   }
 #define ENTRY(kind)                                                                           \
-  {TS_##kind, open_##kind, {packed_##kind##_1, packed_##kind##_2, packed_##kind##_3},      \
+  {TS_##kind, open_##kind,                                                                    \
+   {packed_##kind##_1, packed_##kind##_2, packed_##kind##_3, packed_##kind##_4},              \
    {opened_##kind##_1, opened_##kind##_2, opened_##kind##_3, opened_##kind##_4}}
 
 KERNELS(Q4_0)
@@ -432,12 +432,13 @@ void TS(panel)(const ts_matrix *w, int64_t panel, const ts_activations *a, int64
   ts_layout layout = ts_layout_of(w->kind);
   int fits = w->blocks * (int64_t)open_bytes(layout) <= OPEN_BYTES &&
              w->blocks * (int64_t)TS_BLOCK <= WIDE_INPUTS;
-  if (count > FEW && fits) {
+  if (count >= MANY && fits) {
     many_rows(k, w, data, a, first, count, y, y_stride, accumulate, next);
     return;
   }
-  for (int64_t i = 0; i < count; i += FEW) {
-    int64_t rows = count - i < FEW ? count - i : FEW;
+  int64_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+  for (int64_t i = 0, t = 0, rows; t < tiles; t++, i += rows) {
+    rows = (count - i + tiles - t - 1) / (tiles - t); /* nearly equal parts */
     rows_of r = rows_from(a, first + i, y + i * y_stride, y_stride, accumulate);
     k->packed[rows - 1](data, w->panel_bytes, &r, next);
   }
