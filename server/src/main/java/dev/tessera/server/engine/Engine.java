@@ -131,6 +131,17 @@ public final class Engine implements TokenEngine, AutoCloseable {
             (group, form, slab) -> runner.discard(group, slab));
     ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
     Engine engine = new Engine(config, facts, cache, runner, listener);
+    LOG.log(
+        Level.INFO,
+        "serving on {0}: context {1}, {2} sequences, {3} MiB of KV-cache for {4} tokens,"
+            + " {5} MiB of weights, {6} MiB of scratch",
+        backend.name(),
+        Integer.toString(engine.contextTokens),
+        config.maxSequences(),
+        config.kvBudgetBytes() >> 20,
+        Integer.toString(cache.capacityTokens(Integer.MAX_VALUE)),
+        session.weightBytes() >> 20,
+        session.scratchBytes() >> 20);
     engine.start();
     return engine;
   }

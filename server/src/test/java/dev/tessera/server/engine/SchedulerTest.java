@@ -27,6 +27,7 @@ final class SchedulerTest {
   @Test
   void everyStreamGetsATokenInEveryStepWhileAPromptIsComputed() {
     EngineHarness engine = roomy();
+    learn(engine);
     List<TokenQueue> streams = new ArrayList<>();
     for (int i = 0; i < 5; i++) {
       streams.add(engine.submit(Requests.prompt(i, 3).maxTokens(60)));

@@ -60,6 +60,21 @@ final class StepCostTest {
   }
 
   @Test
+  void theFirstStepsSayHowFastTheMachineIs() {
+    for (double speed : new double[] {0.2, 1, 8}) {
+      StepCost cost = new StepCost();
+      for (int i = 0; i < 4; i++) {
+        int rows = Math.max(16, Math.min(256, cost.tokensWithin(60e6 - cost.base(), 0)));
+        long pairs = StepCost.attended(0, rows);
+        cost.observe(rows, pairs, (long) (speed * machine(rows, pairs)));
+      }
+      int rows = cost.tokensWithin(60e6 - cost.base(), 0);
+      double nanos = speed * machine(rows, StepCost.attended(0, rows));
+      assertEquals(60e6, nanos, 25e6, "speed " + speed);
+    }
+  }
+
+  @Test
   void invertsItsOwnPrediction() {
     StepCost cost = new StepCost();
     for (int first : new int[] {0, 1, 1_000, 100_000}) {
