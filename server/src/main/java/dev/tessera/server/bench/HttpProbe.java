@@ -32,8 +32,7 @@ public final class HttpProbe implements Probe, AutoCloseable {
     this.base = base;
     this.apiKey = apiKey;
     HttpResponse<String> response =
-        http.send(
-            request("/v1/models").GET().build(), HttpResponse.BodyHandlers.ofString());
+        http.send(request("/v1/models").GET().build(), HttpResponse.BodyHandlers.ofString());
     JsonNode model = JSON.readTree(response.body()).at("/data/0");
     this.contextTokens = model.at("/max_model_len").asInt(2048);
     this.vocabulary = model.at("/meta/n_vocab").asInt(32_000);

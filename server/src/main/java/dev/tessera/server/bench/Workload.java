@@ -15,8 +15,7 @@ import java.util.random.RandomGenerator;
 /// @param name for the table
 /// @param streams requests at the same time
 /// @param measure which of its times is the result
-public record Workload(
-    String name, int streams, int promptTokens, int newTokens, Measure measure) {
+public record Workload(String name, int streams, int promptTokens, int newTokens, Measure measure) {
 
   /// What a workload is about.
   public enum Measure {

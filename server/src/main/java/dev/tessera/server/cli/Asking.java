@@ -26,7 +26,10 @@ final class Asking {
   @Option(names = "--max-tokens", paramLabel = "COUNT", description = "Length of an answer at most")
   private @Nullable Integer maxTokens;
 
-  @Option(names = "--temperature", paramLabel = "NUMBER", description = "0 for the likeliest answer")
+  @Option(
+      names = "--temperature",
+      paramLabel = "NUMBER",
+      description = "0 for the likeliest answer")
   private @Nullable Double temperature;
 
   @Option(names = "--seed", paramLabel = "NUMBER", description = "Makes an answer repeatable")

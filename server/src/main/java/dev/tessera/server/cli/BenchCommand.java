@@ -19,9 +19,7 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 
 /// `tessera bench`: how fast this machine is, with and without HTTP.
-@Command(
-    name = "bench",
-    description = "Measures prefill, decode, 32 streams and long contexts.")
+@Command(name = "bench", description = "Measures prefill, decode, 32 streams and long contexts.")
 final class BenchCommand extends ConfiguredCommand {
   private static final JsonMapper JSON = new JsonMapper();
 
@@ -78,8 +76,7 @@ final class BenchCommand extends ConfiguredCommand {
       var engine = new EngineProbe(loaded.engine(), loaded.model().tokenizer().vocabularySize());
       String title =
           "%s (%s) on %s"
-              .formatted(
-                  loaded.model().name(), loaded.model().description(), loaded.backendName());
+              .formatted(loaded.model().name(), loaded.model().description(), loaded.backendName());
       if (!http) {
         report(title, List.of(new Column("engine", engine)));
         return 0;

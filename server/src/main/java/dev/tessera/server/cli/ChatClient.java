@@ -94,8 +94,7 @@ final class ChatClient implements AutoCloseable {
     }
     try (InputStream in = response.body()) {
       if (response.statusCode() != 200) {
-        throw CommandFailure.failed(
-            error(JSON.readTree(in.readAllBytes()), response.statusCode()));
+        throw CommandFailure.failed(error(JSON.readTree(in.readAllBytes()), response.statusCode()));
       }
       return read(in, pointer, text);
     }

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// The values of the [Options], each from the first place that has one: a flag, the environment, the
-/// configuration file, the default.
+/// The values of the [Options], each from the first place that has one: a flag, the environment,
+/// the configuration file, the default.
 final class Configuration {
   private final Map<String, Setting> settings = new LinkedHashMap<>();
 

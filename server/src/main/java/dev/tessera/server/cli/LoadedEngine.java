@@ -88,8 +88,7 @@ final class LoadedEngine implements AutoCloseable {
   }
 
   private static String oneLine(Exception e) {
-    return Texts.printable(
-        e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
+    return Texts.printable(e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
   }
 
   /// The model's place on this machine.

@@ -42,7 +42,8 @@ final class Options {
           "TOKENS",
           "0",
           text -> integer(text, 0, 1 << 24),
-          "Tokens that a prompt and its answer may have together; 0 for what the model was made for");
+          "Tokens that a prompt and its answer may have together; 0 for what the model was made"
+              + " for");
 
   static final Option<String> HOST =
       new Option<>(

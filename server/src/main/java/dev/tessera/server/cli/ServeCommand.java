@@ -39,7 +39,8 @@ final class ServeCommand extends ConfiguredCommand {
     Runtime.getRuntime().addShutdownHook(hook);
     try {
       LOG.log(Level.INFO, "listening on {0}, loading the model", url(settings, server));
-      LoadedEngine engine = LoadedEngine.load(configuration, name -> metrics.listener(name, failure::countDown));
+      LoadedEngine engine =
+          LoadedEngine.load(configuration, name -> metrics.listener(name, failure::countDown));
       loaded = engine;
       server.ready(engine.served());
       announce(settings, server, engine);

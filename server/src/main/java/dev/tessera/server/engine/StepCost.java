@@ -5,8 +5,8 @@ package dev.tessera.server.engine;
 /// The model is linear: a constant (weights are read once per step), so much per row, and so much
 /// per pair of query and key. After each step the three are corrected along the step's own features
 /// (normalised least mean squares: Widrow and Hoff, 1960), so that a long run of pure decoding
-/// corrects the constant and forgets nothing about what rows cost. The first steps say above all how
-/// fast the machine and how large the model is: they scale all three.
+/// corrects the constant and forgets nothing about what rows cost. The first steps say above all
+/// how fast the machine and how large the model is: they scale all three.
 final class StepCost {
   private static final double STEP = 0.3;
   private static final double ROWS = 64; // features are scaled to be of one order

@@ -200,10 +200,7 @@ record Conversation(
     try {
       text = template.render(known);
     } catch (TemplateException e) {
-      throw ApiError.badRequest(
-              "messages",
-              String.valueOf(e.getMessage()))
-          .asException();
+      throw ApiError.badRequest("messages", String.valueOf(e.getMessage())).asException();
     }
     if (continued == null) {
       return text;

@@ -12,8 +12,8 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
-/// What the server tells Prometheus: the families of vLLM under their exact names, so that gateways,
-/// dashboards and autoscalers work unchanged, and our own under `tessera_`.
+/// What the server tells Prometheus: the families of vLLM under their exact names, so that
+/// gateways, dashboards and autoscalers work unchanged, and our own under `tessera_`.
 ///
 /// Families whose names end in `_info`, and histograms whose names end in `_total`, are written by
 /// hand: the registry would drop the endings, and readers look for exact names.
@@ -28,7 +28,19 @@ public final class ServerMetrics {
       new TextHistogram(
           "vllm:iteration_tokens_total",
           "Tokens computed in a step",
-          1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384);
+          1,
+          8,
+          16,
+          32,
+          64,
+          128,
+          256,
+          512,
+          1024,
+          2048,
+          4096,
+          8192,
+          16_384);
   private final Counter unknownFields =
       Counter.builder("tessera_unknown_fields")
           .description("Request fields that this server does not know and ignored")
@@ -110,8 +122,7 @@ public final class ServerMetrics {
     StringBuilder text = new StringBuilder(registry.scrape());
     Served current = served;
     if (current != null) {
-      String labels =
-          "model_name=\"" + escaped(current.modelName) + "\",engine=\"" + ENGINE + "\"";
+      String labels = "model_name=\"" + escaped(current.modelName) + "\",engine=\"" + ENGINE + "\"";
       iterationTokens.write(text, labels);
       info(
           text,

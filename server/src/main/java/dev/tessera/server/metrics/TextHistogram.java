@@ -3,8 +3,8 @@ package dev.tessera.server.metrics;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.atomic.LongAdder;
 
-/// A histogram of whole numbers in Prometheus' text format, for the names that Micrometer's registry
-/// would change.
+/// A histogram of whole numbers in Prometheus' text format, for the names that Micrometer's
+/// registry would change.
 final class TextHistogram {
   private final String name;
   private final String help;

@@ -61,15 +61,13 @@ final class ConfigurationTest {
 
   @Test
   void theDefaultsAreThoseOfTheRecords() {
-    assertEquals(
-        HttpSettings.DEFAULT, Settings.http(Configuration.of(Map.of(), Map.of(), null)));
+    assertEquals(HttpSettings.DEFAULT, Settings.http(Configuration.of(Map.of(), Map.of(), null)));
   }
 
   @Test
   void aFlagWinsOverTheEnvironmentOverTheFileOverTheDefault() throws IOException {
     Path file = file("server: {port: 1, host: filehost}\nhttp: {body-seconds: 7}\n");
-    Map<String, String> environment =
-        Map.of("TESSERA_PORT", "2", "TESSERA_HTTP_BODY_SECONDS", "8");
+    Map<String, String> environment = Map.of("TESSERA_PORT", "2", "TESSERA_HTTP_BODY_SECONDS", "8");
     Map<String, String> flags = Map.of("--port", "3");
     assertEquals(3, Configuration.of(flags, environment, file).get(Options.PORT));
     assertEquals(2, Configuration.of(Map.of(), environment, file).get(Options.PORT));
@@ -83,8 +81,7 @@ final class ConfigurationTest {
   void anUnknownKeyIsAnErrorThatNamesTheNearest() throws IOException {
     Path file = file("server:\n  prot: 1\n");
     var failure =
-        assertThrows(
-            CommandFailure.class, () -> Configuration.of(Map.of(), Map.of(), file));
+        assertThrows(CommandFailure.class, () -> Configuration.of(Map.of(), Map.of(), file));
     assertEquals(2, failure.exitCode());
     assertTrue(failure.getMessage().contains("server.prot"), failure.getMessage());
     assertTrue(failure.getMessage().contains("did you mean server.port?"), failure.getMessage());
@@ -103,9 +100,7 @@ final class ConfigurationTest {
             () -> Configuration.of(Map.of(), Map.of("TESSERA_THREADS", "many"), null));
     assertEquals("TESSERA_THREADS: must be an integer, is 'many'", variable.getMessage());
     Path file = file("kv-cache: {memory: lots}");
-    var line =
-        assertThrows(
-            CommandFailure.class, () -> Configuration.of(Map.of(), Map.of(), file));
+    var line = assertThrows(CommandFailure.class, () -> Configuration.of(Map.of(), Map.of(), file));
     assertTrue(line.getMessage().contains("kv-cache.memory in "), line.getMessage());
   }
 
@@ -113,8 +108,7 @@ final class ConfigurationTest {
   void listsComeAsListsOrWithCommas() throws IOException {
     Path file = file("server:\n  api-keys: [one, two]\n");
     assertEquals(
-        List.of("one", "two"),
-        Configuration.of(Map.of(), Map.of(), file).get(Options.API_KEYS));
+        List.of("one", "two"), Configuration.of(Map.of(), Map.of(), file).get(Options.API_KEYS));
     assertEquals(
         List.of("a", "b"),
         Configuration.of(Map.of("--api-key", "a, b"), Map.of(), file).get(Options.API_KEYS));

@@ -65,10 +65,8 @@ final class AuthTest {
   void bothHeadersAndEveryKeyWork() {
     try (var server = new TestServer(d -> with(d, List.of("one", "two"), List.of()))) {
       for (String key : List.of("one", "two")) {
-        assertEquals(
-            200, server.get("/v1/models", "Authorization", "Bearer " + key).statusCode());
-        assertEquals(
-            200, server.get("/v1/models", "Authorization", "bearer " + key).statusCode());
+        assertEquals(200, server.get("/v1/models", "Authorization", "Bearer " + key).statusCode());
+        assertEquals(200, server.get("/v1/models", "Authorization", "bearer " + key).statusCode());
         assertEquals(200, server.get("/v1/models", "X-Api-Key", key).statusCode());
       }
       for (String key : List.of("", "on", "onee", "one,two", "One")) {

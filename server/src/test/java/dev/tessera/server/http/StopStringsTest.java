@@ -42,8 +42,7 @@ final class StopStringsTest {
       }
       boolean include = random.nextBoolean();
       var assembler =
-          new TextAssembler(
-              new FakeTokenizer().stream(true), new StopStrings(stops), include, 0);
+          new TextAssembler(new FakeTokenizer().stream(true), new StopStrings(stops), include, 0);
       StringBuilder shown = new StringBuilder();
       String expected = read(text, stops, include);
       for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
