@@ -2,10 +2,14 @@
 ChatTemplatesTest.
 
     pip install jinja2==3.1.6
-    python render_templates.py OUTPUT.json FOLDER_OF_JINJA_FILES ...
+    python render_templates.py templates OUTPUT.json FOLDER_OF_JINJA_FILES ...
+    python render_templates.py constructs OUTPUT.json CONSTRUCTS.txt WHITESPACE.txt
+    python render_templates.py show FOLDER TEMPLATE CONVERSATION
 
-The output holds the conversations, and for each template and conversation what came out: the text
-(or, where it is long, its SHA-256), the message that the template raised, or that it failed.
+The first writes the conversations, and for each template and conversation what came out: the text
+(or, where it is long, its SHA-256), the message that the template raised, or that it failed. The
+second does so for small templates: those of the first file a line each, those of the second between
+lines of four hyphens. The third prints one rendering.
 """
 
 import hashlib
@@ -374,11 +378,56 @@ def render(template, variables):
     return f"sha256 {hashlib.sha256(out.encode()).hexdigest()}"
 
 
+CONSTRUCT_VARIABLES = {
+    "s": "hello",
+    "u": "añ😀b",
+    "l": [1, 2, 3, 4, 5],
+    "d": {"k": "v", "n": None},
+    "people": [
+        {"name": "Ann", "age": 30, "nick": "a"},
+        {"name": "Bo", "age": 25},
+        {"name": "ann", "age": 35},
+    ],
+    "tree": [{"n": 1, "c": [{"n": 2, "c": [{"n": 3}]}, {"n": 4}]}, {"n": 5}],
+    "big": 12345678901234567890,
+    "f1": 1e22,
+}
+
+
+def render_construct(source):
+    try:
+        return "text " + environment().from_string(source).render(**CONSTRUCT_VARIABLES)
+    except Raised as e:
+        return f"raised {e}"
+    except Exception as e:
+        return f"failed {type(e).__name__}"
+
+
+def templates(folders):
+    renderings = {}
+    for folder in folders:
+        for path in sorted(pathlib.Path(folder).glob("*.jinja")):
+            template = environment().from_string(path.read_text(encoding="utf-8"))
+            renderings[path.name] = {
+                name: render(template, variables) for name, variables in CONVERSATIONS.items()
+            }
+    return {"now": NOW.isoformat(), "conversations": CONVERSATIONS, "renderings": renderings}
+
+
+def constructs(lines, blocks):
+    sources = pathlib.Path(lines).read_text(encoding="utf-8").splitlines()
+    sources += pathlib.Path(blocks).read_text(encoding="utf-8").split("----\n")
+    return {
+        "variables": CONSTRUCT_VARIABLES,
+        "renderings": [{"source": s, "rendered": render_construct(s)} for s in sources],
+    }
+
+
 def main():
-    output, *folders = sys.argv[1:]
-    if output == "-":  # print one rendering: - FOLDER TEMPLATE CONVERSATION
-        folder, name, conversation = folders
-        source = (pathlib.Path(folder) / name).read_text(encoding="utf-8")
+    what, output, *rest = sys.argv[1:]
+    if what == "show":
+        name, conversation = rest
+        source = (pathlib.Path(output) / name).read_text(encoding="utf-8")
         given = {"tools": None, "documents": None, "add_generation_prompt": False}
         print(
             environment()
@@ -387,14 +436,7 @@ def main():
             end="",
         )
         return
-    renderings = {}
-    for folder in folders:
-        for path in sorted(pathlib.Path(folder).glob("*.jinja")):
-            template = environment().from_string(path.read_text(encoding="utf-8"))
-            renderings[path.name] = {
-                name: render(template, variables) for name, variables in CONVERSATIONS.items()
-            }
-    goldens = {"now": NOW.isoformat(), "conversations": CONVERSATIONS, "renderings": renderings}
+    goldens = templates(rest) if what == "templates" else constructs(*rest)
     pathlib.Path(output).write_text(
         json.dumps(goldens, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )

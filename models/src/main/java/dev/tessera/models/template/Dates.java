@@ -7,9 +7,14 @@ import java.util.Locale;
 
 /// `strftime` in the C locale.
 final class Dates {
+  private static final int MAX_FORMAT = 1000;
+
   private Dates() {}
 
   static String format(String format, ZonedDateTime now) {
+    if (format.length() > MAX_FORMAT) {
+      throw new Failure("the format of a time is longer than " + MAX_FORMAT + " characters");
+    }
     var out = new StringBuilder();
     for (int i = 0; i < format.length(); i++) {
       char c = format.charAt(i);

@@ -60,8 +60,9 @@ final class Evaluator {
       case Expression.Joined(List<Expression> parts) -> {
         var text = new StringBuilder();
         for (Expression part : parts) {
+          int before = text.length();
           text.append(Printer.str(evaluate(part, scope), budget));
-          budget.text(text.length());
+          budget.grown(before, text.length());
         }
         yield text.toString();
       }

@@ -30,7 +30,7 @@ final class Filters {
     put((e, value, a) -> truncated(value, a, e), "truncate");
     put((e, value, _) -> words(text(value, e)), "wordcount");
     put((e, value, a) -> formatted(value, a, e), "format");
-    put((e, value, _) -> length(value), "length", "count");
+    put((e, value, _) -> length(value, e), "length", "count");
     put((e, value, a) -> toInteger(value, a), "int");
     put((e, value, a) -> toFloat(value, a), "float");
     put((e, value, a) -> rounded(value, a), "round");
@@ -174,8 +174,11 @@ final class Filters {
     return PercentFormat.format(text(value, evaluator), values, evaluator.budget);
   }
 
-  private static Object length(Object value) {
+  private static Object length(Object value, Evaluator e) {
     int length = Values.length(value);
+    if (value instanceof String text) {
+      e.budget.scan(text.length());
+    }
     if (length < 0) {
       throw new Failure("a value of type " + Values.type(value) + " has no length");
     }

@@ -109,7 +109,11 @@ final class FormatSpec {
 
   String number(Object value, Budget budget) {
     if (type == 'c') {
-      return text(Character.toString((int) Values.expectInteger(value, "%c")), budget);
+      long character = Values.expectInteger(value, "%c");
+      if (character < 0 || character > Character.MAX_CODE_POINT) {
+        throw new Failure(character + " is not a character");
+      }
+      return text(Character.toString((int) character), budget);
     }
     boolean negative;
     String digits;

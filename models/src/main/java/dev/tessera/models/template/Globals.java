@@ -11,8 +11,8 @@ final class Globals {
 
   static void define(Scope scope) {
     scope.set("range", (Callable) (_, a) -> range(a));
-    scope.set("namespace", (Callable) (_, a) -> namespace(a));
-    scope.set("dict", (Callable) (_, a) -> dict(a));
+    scope.set("namespace", (Callable) (e, a) -> namespace(a, e.budget));
+    scope.set("dict", (Callable) (e, a) -> dict(a, e.budget));
     scope.set("cycler", (Callable) (_, a) -> cycler(a));
     scope.set("joiner", (Callable) (_, a) -> joiner(a));
     scope.set("raise_exception", (Callable) (e, a) -> raise(e, a));
@@ -54,7 +54,7 @@ final class Globals {
     return numbers;
   }
 
-  private static Map<Object, Object> dict(Arguments arguments) {
+  private static Map<Object, Object> dict(Arguments arguments, Budget budget) {
     Map<Object, Object> dict = new LinkedHashMap<>();
     if (arguments.positional().size() > 1) {
       throw new Failure("dict() takes at most one positional argument");
@@ -63,15 +63,16 @@ final class Globals {
       if (!(source instanceof Map<?, ?> map)) {
         throw new Failure("dict() needs a dict, not " + Values.type(source));
       }
+      budget.items(map.size());
       dict.putAll(map);
     }
     dict.putAll(arguments.named());
     return dict;
   }
 
-  private static Namespace namespace(Arguments arguments) {
+  private static Namespace namespace(Arguments arguments, Budget budget) {
     var namespace = new Namespace();
-    dict(arguments)
+    dict(arguments, budget)
         .forEach((name, value) -> namespace.attributes.put(Values.expectText(name, "name"), value));
     return namespace;
   }

@@ -56,7 +56,7 @@ final class Loop implements Callable {
   private long length() {
     while (source.hasNext()) {
       ahead.add(source.next());
-      budget.items(ahead.size());
+      budget.step();
     }
     return index + 1 + ahead.size();
   }

@@ -28,7 +28,7 @@ final class Members {
   /// `schema['items'] is defined` always holds, in Jinja too.
   static Object item(Object value, Object index, Budget budget) {
     if (value instanceof Map<?, ?> map) {
-      if (index instanceof List<?> || index instanceof Map<?, ?>) {
+      if (!Values.isScalar(index)) {
         return missing(value, Printer.repr(index, budget));
       }
       Object item = map.get(index);
@@ -42,7 +42,11 @@ final class Members {
       if (at < 0 || at >= length) {
         return missing(value, Long.toString(at));
       }
-      return value instanceof List<?> list ? list.get((int) at) : character((String) value, at);
+      if (value instanceof String text) {
+        budget.scan(text.length());
+        return character(text, at);
+      }
+      return ((List<?>) value).get((int) at);
     }
     if (index instanceof String name) {
       Object member = member(value, name);

@@ -93,16 +93,21 @@ final class Operators {
   private static Object repeated(Object value, long times, Budget budget) {
     long count = Math.max(times, 0);
     if (value instanceof String text) {
-      budget.text(count == 0 || text.isEmpty() ? 0 : Math.multiplyExact(count, text.length()));
+      budget.text(product(count, text.length()));
       return text.repeat(text.isEmpty() ? 0 : (int) count);
     }
     List<?> list = (List<?>) value;
-    budget.items(count == 0 || list.isEmpty() ? 0 : Math.multiplyExact(count, list.size()));
+    budget.items(product(count, list.size()));
     List<Object> all = new ArrayList<>();
     for (long i = 0; i < count && !list.isEmpty(); i++) {
       all.addAll(list);
     }
     return value instanceof Tuple ? new Tuple(all) : all;
+  }
+
+  /// The product, or a number beyond every limit.
+  private static long product(long count, int length) {
+    return length == 0 ? 0 : count > Integer.MAX_VALUE ? Long.MAX_VALUE : count * length;
   }
 
   private static Object integers(long a, String operator, long b) {
@@ -187,6 +192,9 @@ final class Operators {
     }
     if (!(value instanceof String) && !(value instanceof List<?>)) {
       throw new Failure("a value of type " + Values.type(value) + " cannot be sliced");
+    }
+    if (value instanceof String text) {
+      budget.scan(text.length());
     }
     int length = Values.length(value);
     long stride = bound(step, 1);

@@ -59,6 +59,13 @@ final class PythonText {
     return characters == null ? isSpace(c) : characters.indexOf(c) >= 0;
   }
 
+  private static void add(List<Object> parts, String part) {
+    if (parts.size() == Budget.MAX_ITEMS) {
+      throw new Failure("a text splits into more than " + Budget.MAX_ITEMS + " parts");
+    }
+    parts.add(part);
+  }
+
   /// Splits at runs of white space, at most `max` times (-1: always).
   static List<Object> splitSpace(String text, long max, boolean fromRight) {
     List<Object> parts = new ArrayList<>();
@@ -70,14 +77,14 @@ final class PythonText {
           return parts.reversed();
         }
         if (parts.size() == max) {
-          parts.add(rest);
+          add(parts, rest);
           return parts.reversed();
         }
         int from = rest.length();
         while (from > 0 && !isSpace(rest.charAt(from - 1))) {
           from--;
         }
-        parts.add(rest.substring(from));
+        add(parts, rest.substring(from));
         to = from;
       }
     }
@@ -90,14 +97,14 @@ final class PythonText {
         return parts;
       }
       if (parts.size() == max) {
-        parts.add(text.substring(at));
+        add(parts, text.substring(at));
         return parts;
       }
       int start = at;
       while (at < text.length() && !isSpace(text.charAt(at))) {
         at++;
       }
-      parts.add(text.substring(start, at));
+      add(parts, text.substring(start, at));
     }
   }
 
@@ -112,10 +119,10 @@ final class PythonText {
         if (at < 0) {
           break;
         }
-        parts.add(text.substring(at + separator.length(), to));
+        add(parts, text.substring(at + separator.length(), to));
         to = at;
       }
-      parts.add(text.substring(0, to));
+      add(parts, text.substring(0, to));
       return parts.reversed();
     }
     int from = 0;
@@ -124,10 +131,10 @@ final class PythonText {
       if (at < 0) {
         break;
       }
-      parts.add(text.substring(from, at));
+      add(parts, text.substring(from, at));
       from = at + separator.length();
     }
-    parts.add(text.substring(from));
+    add(parts, text.substring(from));
     return parts;
   }
 
@@ -143,6 +150,9 @@ final class PythonText {
               || c == 0x2028
               || c == 0x2029;
       if (ends) {
+        if (lines.size() == Budget.MAX_ITEMS) {
+          throw new Failure("a text has more than " + Budget.MAX_ITEMS + " lines");
+        }
         int next = c == '\r' && i + 1 < text.length() && text.charAt(i + 1) == '\n' ? i + 2 : i + 1;
         lines.add(text.substring(start, keepEnds ? next : i));
         start = next;

@@ -31,7 +31,7 @@ final class SequenceFilters {
     filters.put((e, value, a) -> selected(value, a, e, false, false), "reject");
     filters.put((e, value, a) -> selected(value, a, e, true, true), "selectattr");
     filters.put((e, value, a) -> selected(value, a, e, false, true), "rejectattr");
-    filters.put((e, value, _) -> items(value), "items");
+    filters.put((e, value, _) -> items(value, e), "items");
     filters.put((e, value, a) -> dictSorted(value, a, e), "dictsort");
     filters.put((e, value, a) -> sorted(value, a, e), "sort");
     filters.put((e, value, a) -> unique(value, a, e), "unique");
@@ -119,8 +119,13 @@ final class SequenceFilters {
     boolean caseSensitive = arguments.flag(sensitive, "case_sensitive", false);
     return value -> {
       Object key = Values.plain(read.apply(value));
-      return key instanceof String text && !caseSensitive ? PythonText.lower(text) : key;
+      return key instanceof String text && !caseSensitive ? lower(text, e) : key;
     };
+  }
+
+  private static String lower(String text, Evaluator e) {
+    e.budget.text(text.length());
+    return PythonText.lower(text);
   }
 
   private static Lazy mapped(Object value, Arguments arguments, Evaluator e) {
@@ -183,10 +188,13 @@ final class SequenceFilters {
     return Values.isTrue(value) ? Filters.list(value, e) : List.of();
   }
 
-  private static Object items(Object value) {
+  private static Object items(Object value, Evaluator e) {
     return switch (value) {
       case Undefined _ -> Lazy.of(List.of());
-      case Map<?, ?> map -> Lazy.of(Methods.items(map));
+      case Map<?, ?> map -> {
+        e.budget.items(map.size());
+        yield Lazy.of(Methods.items(map));
+      }
       default -> throw new Failure("the filter 'items' needs a dict, not " + Values.type(value));
     };
   }
@@ -235,7 +243,7 @@ final class SequenceFilters {
         Methods.items(map),
         item -> {
           Object key = Values.plain(((Tuple) item).get(index));
-          return key instanceof String text && !caseSensitive ? PythonText.lower(text) : key;
+          return key instanceof String text && !caseSensitive ? lower(text, e) : key;
         },
         arguments.flag(2, "reverse", false),
         e);
@@ -255,7 +263,7 @@ final class SequenceFilters {
             List<Object> parts = new ArrayList<>();
             for (UnaryOperator<Object> part : keys) {
               Object read = Values.plain(part.apply(element));
-              parts.add(read instanceof String s && !caseSensitive ? PythonText.lower(s) : read);
+              parts.add(read instanceof String s && !caseSensitive ? lower(s, e) : read);
             }
             return parts;
           };
@@ -377,7 +385,7 @@ final class SequenceFilters {
     UnaryOperator<Object> folded =
         element ->
             key.apply(element) instanceof String text && !caseSensitive
-                ? PythonText.lower(text)
+                ? lower(text, e)
                 : key.apply(element);
     Map<Object, List<Object>> groups = new LinkedHashMap<>();
     for (Object element : sort(Filters.list(value, e), folded, false, e)) {

@@ -82,7 +82,7 @@ final class Tests {
 
   @SuppressWarnings("ReferenceEquality")
   private static boolean same(Object a, Object b) {
-    return a == b || (!(a instanceof List<?>) && !(a instanceof Map<?, ?>) && a.equals(b));
+    return a == b || (Values.isScalar(a) && a.equals(b));
   }
 
   private static double modulo(Object value, Object by, Evaluator evaluator) {

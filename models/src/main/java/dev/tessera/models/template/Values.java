@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /// What Python says about values: truth, equality, order, iteration, type names.
 final class Values {
+  private static final int MAX_KEY_TUPLE = 16;
+
   private Values() {}
 
   /// Takes a caller's value into the interpreter: null becomes [None], numbers one of three types,
@@ -141,6 +143,7 @@ final class Values {
     return equal(a, b, budget, 0);
   }
 
+  @SuppressWarnings("ReferenceEquality") // what is neither of these is equal to itself only
   private static boolean equal(Object a, Object b, Budget budget, int depth) {
     if (depth > Budget.MAX_VALUE_DEPTH) {
       throw new Failure("a value nests deeper than " + Budget.MAX_VALUE_DEPTH);
@@ -179,7 +182,7 @@ final class Values {
       }
       return true;
     }
-    return a instanceof Undefined ? b instanceof Undefined : a.equals(b);
+    return a == b || (a instanceof Undefined && b instanceof Undefined);
   }
 
   /// Compares numbers; a NaN is unequal to everything and neither less nor greater.
@@ -274,15 +277,25 @@ final class Values {
     };
   }
 
-  /// A value as the key of a dict.
+  /// A value as the key of a dict: a scalar, or a short tuple of scalars. Others would hash and
+  /// compare without end.
   static Object key(Object value) {
-    return switch (plain(value)) {
-      case List<?> list when !(list instanceof Tuple) ->
-          throw new Failure("a list cannot be a key");
-      case Map<?, ?> _ -> throw new Failure("a dict cannot be a key");
-      case Undefined undefined -> undefined;
-      case Object plain -> plain;
-    };
+    Object key = plain(value);
+    boolean tuple =
+        key instanceof Tuple elements
+            && elements.size() <= MAX_KEY_TUPLE
+            && elements.stream().allMatch(Values::isScalar);
+    if (!isScalar(key) && !tuple) {
+      throw new Failure("a value of type " + type(key) + " cannot be a key");
+    }
+    return key;
+  }
+
+  static boolean isScalar(Object value) {
+    return value instanceof String
+        || value == None.NONE
+        || value instanceof Undefined
+        || isNumber(value);
   }
 
   static Iterator<Object> iterate(Object value, Budget budget) {
