@@ -33,7 +33,7 @@ final class Budget {
   /// Pays for a text of this length.
   void text(long chars) {
     if (chars > MAX_TEXT) {
-      throw new Failure("the template makes a text of more than " + MAX_TEXT + " characters");
+      throw limit("the template makes a text of more than " + MAX_TEXT + " characters");
     }
     spend(chars / CHARS_PER_STEP);
   }
@@ -54,14 +54,14 @@ final class Budget {
   /// Pays for a list of this length.
   void items(long count) {
     if (count > MAX_ITEMS) {
-      throw new Failure("the template makes a list of more than " + MAX_ITEMS + " elements");
+      throw limit("the template makes a list of more than " + MAX_ITEMS + " elements");
     }
     spend(count / ITEMS_PER_STEP);
   }
 
   void enter() {
     if (++depth > MAX_DEPTH) {
-      throw new Failure("the template nests or recurses deeper than " + MAX_DEPTH);
+      throw limit("the template nests or recurses deeper than " + MAX_DEPTH);
     }
   }
 
@@ -69,10 +69,14 @@ final class Budget {
     depth--;
   }
 
+  private static Failure limit(String message) {
+    return new Failure(message, Failure.Kind.LIMIT);
+  }
+
   private void spend(long cost) {
     steps += cost;
     if (steps > MAX_STEPS) {
-      throw new Failure("the template takes more than " + MAX_STEPS + " steps");
+      throw limit("the template takes more than " + MAX_STEPS + " steps");
     }
   }
 }

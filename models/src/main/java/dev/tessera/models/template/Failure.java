@@ -5,20 +5,33 @@ package dev.tessera.models.template;
 final class Failure extends RuntimeException {
   private static final long serialVersionUID = 1;
 
-  /// Whether the template itself refused the conversation.
-  final boolean raised;
+  enum Kind {
+    /// The template is wrong, or wrong for this conversation.
+    ERROR,
+    /// The template itself refused the conversation.
+    RAISED,
+    /// The template wants more than its [Budget].
+    LIMIT
+  }
+
+  final Kind kind;
 
   Failure(String message) {
-    this(message, false);
+    this(message, Kind.ERROR);
   }
 
-  Failure(String message, boolean raised) {
+  Failure(String message, Kind kind) {
     super(message, null, false, false);
-    this.raised = raised;
+    this.kind = kind;
   }
 
-  /// The message of a failure; never null because every constructor is given one.
-  String text() {
+  /// As the doors report it.
+  TemplateException at(int line) {
+    String where = kind == Kind.RAISED ? "" : "chat template, line " + line + ": ";
+    return new TemplateException(where + text(), line, kind);
+  }
+
+  private String text() {
     String message = getMessage();
     return message == null ? "" : message;
   }

@@ -26,7 +26,7 @@ final class Globals {
 
   private static Object raise(Evaluator evaluator, Arguments arguments) {
     Object message = arguments.check("raise_exception", "message").required(0, "message");
-    throw new Failure(Printer.str(message, evaluator.budget), true);
+    throw new Failure(Printer.str(message, evaluator.budget), Failure.Kind.RAISED);
   }
 
   private static List<Object> range(Arguments arguments) {
@@ -44,7 +44,8 @@ final class Globals {
     List<Object> numbers = new ArrayList<>();
     for (long i = start; step > 0 ? i < stop : i > stop; i += step) {
       if (numbers.size() == Budget.MAX_ITEMS) {
-        throw new Failure("range() makes more than " + Budget.MAX_ITEMS + " numbers");
+        throw new Failure(
+            "range() makes more than " + Budget.MAX_ITEMS + " numbers", Failure.Kind.LIMIT);
       }
       numbers.add(i);
       if (step > 0 ? i > Long.MAX_VALUE - step : i < Long.MIN_VALUE - step) {

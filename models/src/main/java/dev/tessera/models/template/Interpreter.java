@@ -51,7 +51,8 @@ final class Interpreter {
   private void print(String text) {
     out.append(text);
     if (out.length() > Budget.MAX_TEXT) {
-      throw new Failure("the output is longer than " + Budget.MAX_TEXT + " characters");
+      throw new Failure(
+          "the output is longer than " + Budget.MAX_TEXT + " characters", Failure.Kind.LIMIT);
     }
   }
 

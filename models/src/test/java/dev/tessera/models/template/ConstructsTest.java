@@ -19,7 +19,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// Each construct of the language in a line, and the white space around tags, as Python's jinja2
 /// renders them (`src/test/python/render_templates.py`).
 class ConstructsTest {
-  private static final ZonedDateTime NOW = ZonedDateTime.of(2025, 3, 9, 14, 5, 7, 0, ZoneOffset.UTC);
+  private static final ZonedDateTime NOW =
+      ZonedDateTime.of(2025, 3, 9, 14, 5, 7, 0, ZoneOffset.UTC);
 
   record Construct(String source, String rendered, Map<String, Object> variables) {
     @Override
@@ -30,7 +31,8 @@ class ConstructsTest {
 
   @SuppressWarnings("unchecked")
   static Stream<Construct> constructs() throws Exception {
-    Map<String, Object> goldens = new ObjectMapper().readValue(resource("constructs.json"), Map.class);
+    Map<String, Object> goldens =
+        new ObjectMapper().readValue(resource("constructs.json"), Map.class);
     var variables = (Map<String, Object>) goldens.get("variables");
     return ((List<Map<String, String>>) goldens.get("renderings"))
         .stream().map(each -> new Construct(each.get("source"), each.get("rendered"), variables));

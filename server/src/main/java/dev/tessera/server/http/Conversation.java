@@ -2,6 +2,7 @@ package dev.tessera.server.http;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.tessera.models.template.ChatRequest;
 import dev.tessera.models.template.ChatTemplate;
 import dev.tessera.models.template.TemplateException;
 import java.util.ArrayList;
@@ -12,12 +13,23 @@ import org.jspecify.annotations.Nullable;
 
 /// A conversation as a request gives it, checked, and ready for a chat template.
 ///
-/// @param variables what the template sees; nothing that the caller did not give
-/// @param continued the text of the last message where it is to be continued, else null
+/// @param messages as they were given
+/// @param tools null where none were given
+/// @param documents null where none were given
+/// @param keywords further variables of the template
+/// @param generates whether the prompt ends with the start of an answer
+/// @param continues whether it ends inside of the last message
 /// @param lastRole role of the last message
 /// @param lastText its text, empty where it has none
 record Conversation(
-    Map<String, Object> variables, @Nullable String continued, String lastRole, String lastText) {
+    List<Map<String, Object>> messages,
+    @Nullable List<Object> tools,
+    @Nullable List<Object> documents,
+    Map<String, Object> keywords,
+    boolean generates,
+    boolean continues,
+    String lastRole,
+    String lastText) {
   private static final int MAX_MESSAGES = 10_000;
   private static final int MAX_ROLE_CHARACTERS = 64;
   private static final int MAX_TOOLS = 1024;
@@ -31,13 +43,12 @@ record Conversation(
     if (list.isEmpty()) {
       throw fields.invalid("messages", "must not be empty");
     }
-    List<Object> messages = new ArrayList<>();
+    List<Map<String, Object>> messages = new ArrayList<>();
     for (int i = 0; i < list.size(); i++) {
       messages.add(message("messages[" + i + "]", list.get(i)));
     }
-    Map<?, ?> last = (Map<?, ?>) messages.getLast();
-    String lastRole = String.valueOf(last.get("role"));
-    String lastText = last.get("content") instanceof String text ? text : "";
+    String lastRole = String.valueOf(messages.getLast().get("role"));
+    String lastText = text(list.getLast().get("content"));
 
     boolean continues = fields.flag("continue_final_message", false);
     boolean generates = fields.flag("add_generation_prompt", !continues);
@@ -54,27 +65,51 @@ record Conversation(
           "chat_template", "is not accepted from requests; the server is started with one");
     }
 
-    Map<String, Object> variables = new LinkedHashMap<>();
-    Fields extra = fields.nested("chat_template_kwargs");
-    ObjectNode kwargs = fields.object("chat_template_kwargs");
-    if (extra != null && kwargs != null) {
-      kwargs
-          .properties()
-          .forEach(entry -> put(variables, entry.getKey(), JsonValues.plain(entry.getValue())));
-    }
+    Map<String, Object> keywords = keywords(fields);
     String effort = fields.text("reasoning_effort");
     if (effort != null) {
-      variables.put("reasoning_effort", effort);
+      keywords.put("reasoning_effort", effort);
     }
-    readTools(fields, variables);
+    List<Object> tools = readTools(fields);
     List<JsonNode> documents = fields.list("documents", MAX_TOOLS);
-    if (documents != null) {
-      variables.put("documents", documents.stream().map(JsonValues::plain).toList());
-    }
-    variables.put("messages", messages);
-    variables.put("add_generation_prompt", generates);
     fields.ignore("include_reasoning", "parallel_tool_calls");
-    return new Conversation(variables, continues ? lastText : null, lastRole, lastText);
+    return new Conversation(
+        messages,
+        tools,
+        documents == null ? null : values(documents),
+        keywords,
+        generates,
+        continues,
+        lastRole,
+        lastText);
+  }
+
+  /// `chat_template_kwargs`, which may not shadow what is not the caller's to set.
+  private static Map<String, Object> keywords(Fields fields) {
+    Map<String, Object> keywords = new LinkedHashMap<>();
+    Fields named = fields.nested("chat_template_kwargs");
+    ObjectNode object = fields.object("chat_template_kwargs");
+    if (named == null || object == null) {
+      return keywords;
+    }
+    for (var entry : object.properties()) {
+      if (ChatRequest.isReserved(entry.getKey())) {
+        throw named.invalid(entry.getKey(), "cannot be set by a request");
+      }
+      put(keywords, entry.getKey(), JsonValues.plain(entry.getValue()));
+    }
+    return keywords;
+  }
+
+  private static List<Object> values(List<JsonNode> nodes) {
+    List<Object> values = new ArrayList<>();
+    for (JsonNode node : nodes) {
+      Object value = JsonValues.plain(node);
+      if (value != null) {
+        values.add(value);
+      }
+    }
+    return values;
   }
 
   private static void put(Map<String, Object> variables, String name, @Nullable Object value) {
@@ -84,7 +119,7 @@ record Conversation(
   }
 
   /// Tools are shown to the model; what it answers is plain text, so no call can be forced.
-  private static void readTools(Fields fields, Map<String, Object> variables) {
+  private static @Nullable List<Object> readTools(Fields fields) {
     List<JsonNode> tools = fields.list("tools", MAX_TOOLS);
     JsonNode choice = fields.get("tool_choice");
     if (tools != null) {
@@ -96,13 +131,10 @@ record Conversation(
           throw fields.wrongType("tools", "a list of objects", tool);
         }
       }
-      variables.put("tools", tools.stream().map(JsonValues::plain).toList());
     }
-    if (choice == null) {
-      return;
-    }
-    if (choice.isTextual() && choice.textValue().equals("none")) {
-      return;
+    List<Object> values = tools == null ? null : values(tools);
+    if (choice == null || (choice.isTextual() && choice.textValue().equals("none"))) {
+      return values;
     }
     if (tools == null) {
       throw fields.invalid("tool_choice", "is only allowed with tools");
@@ -112,6 +144,7 @@ record Conversation(
           "tool_choice",
           "other than 'auto' or 'none' is not supported: this server cannot force a tool call");
     }
+    return values;
   }
 
   private static Map<String, Object> message(String path, JsonNode node) {
@@ -142,7 +175,7 @@ record Conversation(
         throw invalid(path + ".content", "must be a string or a list of text parts");
       }
     } else if (content.isArray()) {
-      message.put("content", text(path + ".content", content));
+      requireText(path + ".content", content);
     } else if (!content.isTextual()) {
       throw invalid(path + ".content", "must be a string or a list of text parts");
     }
@@ -162,8 +195,7 @@ record Conversation(
     }
   }
 
-  private static String text(String path, JsonNode parts) {
-    StringBuilder text = new StringBuilder();
+  private static void requireText(String path, JsonNode parts) {
     for (int i = 0; i < parts.size(); i++) {
       JsonNode part = parts.get(i);
       JsonNode type = part.get("type");
@@ -181,9 +213,17 @@ record Conversation(
       if (value == null || !value.isTextual()) {
         throw invalid(place + ".text", "must be a string");
       }
-      text.append(i == 0 ? "" : "\n").append(value.textValue());
     }
-    return text.toString();
+  }
+
+  /// The text of a message's content; parts are joined by newlines.
+  private static String text(@Nullable JsonNode content) {
+    if (content == null || !content.isArray()) {
+      return content == null || !content.isTextual() ? "" : content.textValue();
+    }
+    List<String> texts = new ArrayList<>();
+    content.forEach(part -> texts.add(part.path("text").asText()));
+    return String.join("\n", texts);
   }
 
   private static ApiException invalid(String path, String problem) {
@@ -194,35 +234,20 @@ record Conversation(
   ///
   /// @throws ApiException if the template refuses it, with the template's own message
   String render(ChatTemplate template) {
-    Map<String, Object> known = new LinkedHashMap<>(variables);
-    known.put("messages", knownRoles(template));
-    String text;
     try {
-      text = template.render(known);
+      return template.prompt(
+          new ChatRequest(knownRoles(template), tools, documents, keywords, generates, continues));
     } catch (TemplateException e) {
       throw ApiError.badRequest("messages", String.valueOf(e.getMessage())).asException();
     }
-    if (continued == null) {
-      return text;
-    }
-    // What the template puts after the last message would end it.
-    String ending = continued.strip();
-    int at = text.lastIndexOf(ending);
-    if (at < 0) {
-      throw ApiError.badRequest(
-              "continue_final_message", "the chat template does not show the last message as it is")
-          .asException();
-    }
-    return text.substring(0, at + ending.length());
   }
 
   /// "developer" is OpenAI's newer name of "system"; templates that do not know it get the old one.
-  private List<Object> knownRoles(ChatTemplate template) {
-    List<?> messages = (List<?>) variables.get("messages");
+  private List<Map<String, Object>> knownRoles(ChatTemplate template) {
     boolean knowsDeveloper = template.source().contains("developer");
-    List<Object> renamed = new ArrayList<>();
-    for (Object element : messages == null ? List.of() : messages) {
-      Map<Object, Object> message = new LinkedHashMap<>((Map<?, ?>) element);
+    List<Map<String, Object>> renamed = new ArrayList<>();
+    for (Map<String, Object> element : messages) {
+      Map<String, Object> message = new LinkedHashMap<>(element);
       if (!knowsDeveloper && "developer".equals(message.get("role"))) {
         message.put("role", "system");
       }
