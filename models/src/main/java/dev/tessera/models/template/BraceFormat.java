@@ -76,6 +76,9 @@ final class BraceFormat {
         }
         value = Members.item(Values.plain(value), index(path.substring(end + 1, close)), budget);
         end = close + 1;
+        if (end < path.length() && path.charAt(end) != '.' && path.charAt(end) != '[') {
+          throw new Failure("only '.' or '[' may follow ']' in a format");
+        }
       }
       if (value instanceof Undefined undefined) {
         throw undefined.failure();

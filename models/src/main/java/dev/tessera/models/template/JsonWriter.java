@@ -112,7 +112,11 @@ final class JsonWriter {
     boolean first = true;
     for (var entry : entries) {
       separate(first, depth);
-      string(entry.getKey() instanceof String key ? key : scalar(entry.getKey()));
+      Object key = entry.getKey();
+      if (key instanceof Undefined || !Values.isScalar(key)) {
+        throw new Failure("a value of type " + Values.type(key) + " cannot be a key in JSON");
+      }
+      string(key instanceof String text ? text : scalar(key));
       out.append(keySeparator);
       write(entry.getValue(), depth + 1);
       first = false;

@@ -13,7 +13,8 @@ final class Operators {
     if (left instanceof Undefined undefined) {
       throw undefined.failure();
     }
-    if (right instanceof Undefined undefined) {
+    boolean formats = operator.equals("%") && Values.plain(left) instanceof String;
+    if (right instanceof Undefined undefined && !formats) {
       throw undefined.failure();
     }
     if (operator.equals("+")) {

@@ -22,13 +22,16 @@ final class PercentFormat {
     budget.text(format.length());
     var formatter = new PercentFormat(format, values, budget);
     formatter.run();
-    int given = values instanceof Tuple tuple ? tuple.size() : 1;
-    if (formatter.used < given
-        && !(values instanceof Map<?, ?>)
-        && !(values instanceof List<?> list && !(list instanceof Tuple))) {
+    boolean mayLeave = !(values instanceof Tuple) && hasItems(values);
+    if (formatter.used < (values instanceof Tuple tuple ? tuple.size() : 1) && !mayLeave) {
       throw new Failure("not all arguments were used by the format");
     }
     return formatter.out.toString();
+  }
+
+  /// Python asks for unused arguments only where the value has no items.
+  private static boolean hasItems(Object values) {
+    return values instanceof Map<?, ?> || values instanceof List<?> || values instanceof Undefined;
   }
 
   private void run() {

@@ -67,7 +67,7 @@ final class TextMethods {
       case "join" -> join(text, a.check(name, "iterable").required(0, "iterable"), budget);
       case "format" -> BraceFormat.format(text, a, budget);
       case "center", "ljust", "rjust" -> pad(text, name, a, budget);
-      case "zfill" -> zeroFilled(text, a.check(name, "width").integer(0, "width", 0), budget);
+      case "zfill" -> zeroFilled(text, Values.expectInteger(a.check(name, "width").required(0, "width"), "width"), budget);
       default -> is(text, name, a);
     };
   }
@@ -180,7 +180,7 @@ final class TextMethods {
   private static String pad(String text, String name, Arguments a, Budget budget) {
     a.check(name, "width", "fillchar");
     String fill = a.text(1, "fillchar", " ");
-    long missing = a.integer(0, "width", 0) - PythonText.length(text);
+    long missing = Values.expectInteger(a.required(0, "width"), "width") - PythonText.length(text);
     if (PythonText.length(fill) != 1) {
       throw new Failure("the fill character of " + name + "() is not one character");
     }
