@@ -67,7 +67,11 @@ final class TextMethods {
       case "join" -> join(text, a.check(name, "iterable").required(0, "iterable"), budget);
       case "format" -> BraceFormat.format(text, a, budget);
       case "center", "ljust", "rjust" -> pad(text, name, a, budget);
-      case "zfill" -> zeroFilled(text, Values.expectInteger(a.check(name, "width").required(0, "width"), "width"), budget);
+      case "zfill" ->
+          zeroFilled(
+              text,
+              Values.expectInteger(a.check(name, "width").required(0, "width"), "width"),
+              budget);
       default -> is(text, name, a);
     };
   }

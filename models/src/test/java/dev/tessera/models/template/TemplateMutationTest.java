@@ -16,15 +16,22 @@ import org.junit.jupiter.api.Test;
 /// Valid templates, damaged: pieces taken out, put in from elsewhere, and exchanged.
 class TemplateMutationTest {
   private static final int TEMPLATES = 8_000;
-  private static final ZonedDateTime NOW = ZonedDateTime.of(2025, 3, 9, 14, 5, 7, 0, ZoneOffset.UTC);
+  private static final ZonedDateTime NOW =
+      ZonedDateTime.of(2025, 3, 9, 14, 5, 7, 0, ZoneOffset.UTC);
   private static final Map<String, Object> VARIABLES =
       Map.of(
-          "l", List.of(1, 2, 3, 4, 5),
-          "s", "hello",
-          "u", "añ😀b",
-          "d", Map.of("k", "v"),
-          "people", List.of(Map.of("name", "Ann", "age", 30), Map.of("name", "Bo", "age", 25)),
-          "big", new java.math.BigInteger("12345678901234567890"));
+          "l",
+          List.of(1, 2, 3, 4, 5),
+          "s",
+          "hello",
+          "u",
+          "añ😀b",
+          "d",
+          Map.of("k", "v"),
+          "people",
+          List.of(Map.of("name", "Ann", "age", 30), Map.of("name", "Bo", "age", 25)),
+          "big",
+          new java.math.BigInteger("12345678901234567890"));
 
   @Test
   void damagedTemplatesEndInATextOrAnError() throws Exception {
