@@ -200,7 +200,7 @@ public final class KvCache {
     int low = 0;
     int high = limit;
     while (low < high) {
-      int middle = low + (high - low + 1) / 2;
+      int middle = low + Math.ceilDiv(high - low, 2);
       if (bytesFor(middle) <= budget.limitBytes()) {
         low = middle;
       } else {

@@ -286,6 +286,7 @@ final class KvCacheTest {
     assertEquals(4 * SLAB, cache.bytesFor(65));
     assertEquals((10 + 3) * SLAB, cache.bytesFor(640));
     assertEquals(17 * 64, cache.capacityTokens(100_000));
+    assertEquals(17 * 64, cache.capacityTokens(Integer.MAX_VALUE));
     int[] prompt = tokens(0, 5 * 64);
     HashChain chain = new HashChain(cache.root(""));
     assertEquals((5 + 3) * SLAB, cache.bytesToOpen(cache.match(chain, prompt, 320), 320));
