@@ -5,17 +5,17 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/// The threads that compute: the caller, as worker 0, and dedicated platform threads (a call into C
+/// The threads of a CPU backend: the caller, as worker 0, and dedicated platform threads (a call into C
 /// would pin a virtual thread's carrier, and a spinning one would starve the others).
 ///
 /// Between two pieces of work a worker spins for the time that an engine needs from step to step,
 /// giving way to whoever else wants its core, and sleeps after that: an idle server costs nothing.
 ///
 /// One thread at a time may call.
-final class WorkerTeam implements AutoCloseable {
+public final class WorkerTeam implements AutoCloseable {
 
   /// What every worker does, each with its own number.
-  interface Work {
+  public interface Work {
     void run(int worker);
   }
 
@@ -27,7 +27,8 @@ final class WorkerTeam implements AutoCloseable {
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private volatile @Nullable Thread waiting;
 
-  WorkerTeam(int threads) {
+  /// Starts `threads - 1` threads.
+  public WorkerTeam(int threads) {
     members = new Member[threads - 1];
     for (int i = 0; i < members.length; i++) {
       members[i] = new Member(i + 1);
@@ -35,14 +36,15 @@ final class WorkerTeam implements AutoCloseable {
     }
   }
 
-  int threads() {
+  /// How many compute, the caller included.
+  public int threads() {
     return members.length + 1;
   }
 
   /// Runs `work` on every worker, the caller included.
   ///
   /// @throws IllegalStateException if a worker failed, with its exception as the cause
-  void run(Work work) {
+  public void run(Work work) {
     start(work);
     finish(work);
   }

@@ -106,6 +106,15 @@ public final class PagedSequences {
         IntStream.range(0, tokenIds.size()).toArray());
   }
 
+  /// Ends a sequence. Its slabs are the next to be used again, just as it left them.
+  public void release(int sequence) {
+    List<TreeMap<Integer, Integer>> groups = tables.remove(sequence);
+    for (int group = 0; group < groups.size(); group++) {
+      groups.get(group).values().forEach(freeSlabs.get(group)::addFirst);
+    }
+    computed.remove(sequence);
+  }
+
   private void reserve(int sequence, int tokens) {
     List<TreeMap<Integer, Integer>> bySequence =
         tables.computeIfAbsent(
