@@ -122,9 +122,7 @@ final class BackendContractTest {
         actual.addAll(List.of(run.sequences.append(0, chunk)));
       }
       double tolerance =
-          backend.exactElement() == ElementType.F32
-              ? model.exact()
-              : model.rounded();
+          backend.exactElement() == ElementType.F32 ? model.exact() : model.rounded();
       for (int row = 0; row < tokens.length; row++) {
         double error = relativeError(expected[row], actual.get(row));
         assertTrue(error <= tolerance, "row " + row + " is off by " + error);
@@ -194,8 +192,7 @@ final class BackendContractTest {
     Arrays.fill(embedding, poison * hidden, (poison + 1) * hidden, Float.NaN);
     Tensor rows = RandomTensors.vector("token_embd", embedding);
     Tensor spoilt =
-        new Tensor(
-            "token_embd", TensorType.F32, decoder.spec().vocabulary(), hidden, rows.data());
+        new Tensor("token_embd", TensorType.F32, decoder.spec().vocabulary(), hidden, rows.data());
     var poisoned =
         new TinyDecoder(
             decoder.spec(),
@@ -298,8 +295,7 @@ final class BackendContractTest {
         random.nextInt(3) == 0 ? 0.2f * random.nextFloat() : 0,
         random.nextDouble(),
         random.nextInt(3) == 0
-            ? new SampleRequest.Penalties(
-                ids, random.ints(20, 0, 3).toArray(), 0.3f, 0.2f, 1.1f)
+            ? new SampleRequest.Penalties(ids, random.ints(20, 0, 3).toArray(), 0.3f, 0.2f, 1.1f)
             : null,
         random.nextInt(3) == 0 ? ids : new int[0],
         random.nextInt(3) == 0 ? RandomTensors.gaussians(20, 0, 2, random) : new float[20],

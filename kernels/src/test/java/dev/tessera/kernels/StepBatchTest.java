@@ -13,10 +13,8 @@ import org.junit.jupiter.api.Test;
 /// A group with a window of 100 tokens and 4 sinks, one with the whole sequence.
 final class StepBatchTest {
 
-  private static final DecoderSpec SPEC =
-      TinyDecoder.builder().window(100, 4, 1).build(1).spec();
-  private static final SessionLimits LIMITS =
-      new SessionLimits(8, 2, 2, new int[] {10, 20});
+  private static final DecoderSpec SPEC = TinyDecoder.builder().window(100, 4, 1).build(1).spec();
+  private static final SessionLimits LIMITS = new SessionLimits(8, 2, 2, new int[] {10, 20});
 
   @Test
   void acceptsABlockTableWithAGapBehindTheSinks() {
@@ -34,8 +32,7 @@ final class StepBatchTest {
   @Test
   void refusesMoreRowsThanTheSessionHolds() {
     refuses(
-        new StepBatch(
-            new int[9], new int[] {0, 9}, new int[] {300}, valid().tables(), new int[0]),
+        new StepBatch(new int[9], new int[] {0, 9}, new int[] {300}, valid().tables(), new int[0]),
         "a step of 9 rows exceeds the session's limit of 8");
   }
 
@@ -54,8 +51,7 @@ final class StepBatchTest {
   @Test
   void refusesPositionsBeyondTheModel() {
     refuses(
-        new StepBatch(
-            new int[2], new int[] {0, 2}, new int[] {4095}, valid().tables(), new int[0]),
+        new StepBatch(new int[2], new int[] {0, 2}, new int[] {4095}, valid().tables(), new int[0]),
         "sequence 0 has 2 rows from position 4095; the model has 4096 positions");
   }
 
@@ -104,7 +100,8 @@ final class StepBatchTest {
 
   @Test
   void refusesTablesThatPointOutsideTheirReferences() {
-    BlockTables window = new BlockTables(new int[] {0, 4}, new int[] {3}, new int[] {1}, new int[3]);
+    BlockTables window =
+        new BlockTables(new int[] {0, 4}, new int[] {3}, new int[] {1}, new int[3]);
     refuses(
         new StepBatch(
             new int[2],
@@ -136,8 +133,7 @@ final class StepBatchTest {
   }
 
   private static void refuses(StepBatch batch, String message) {
-    var thrown =
-        assertThrows(IllegalArgumentException.class, () -> batch.require(SPEC, LIMITS));
+    var thrown = assertThrows(IllegalArgumentException.class, () -> batch.require(SPEC, LIMITS));
     assertEquals(message, thrown.getMessage());
   }
 }

@@ -5,8 +5,8 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/// The threads of a CPU backend: the caller, as worker 0, and dedicated platform threads (a call into C
-/// would pin a virtual thread's carrier, and a spinning one would starve the others).
+/// The threads of a CPU backend: the caller, as worker 0, and dedicated platform threads (a call
+/// into C would pin a virtual thread's carrier, and a spinning one would starve the others).
 ///
 /// Between two pieces of work a worker spins for the time that an engine needs from step to step,
 /// giving way to whoever else wants its core, and sleeps after that: an idle server costs nothing.

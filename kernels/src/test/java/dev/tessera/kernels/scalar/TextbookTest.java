@@ -34,8 +34,7 @@ final class TextbookTest {
     // The mean squares of (3, 4, 0, 0) and (0, 0, 2, 0) are 25/4 and 1.
     assertArrayEquals(
         new double[] {1.2, 3.2, 0, 0, 0, 0, 2, 0},
-        Textbook.rmsNorm(
-            new double[] {3, 4, 0, 0, 0, 0, 2, 0}, new float[] {1, 2, 1, 1}, 0),
+        Textbook.rmsNorm(new double[] {3, 4, 0, 0, 0, 0, 2, 0}, new float[] {1, 2, 1, 1}, 0),
         DOUBLE);
     assertArrayEquals(
         new double[] {0.5}, Textbook.rmsNorm(new double[] {1}, new float[] {1}, 3), DOUBLE);
@@ -103,9 +102,7 @@ final class TextbookTest {
       k[key * headDim] = (float) scores[key];
       v[key * headDim + 7] = 10 * (key + 1);
     }
-    var problem =
-        new AttentionProblem(
-            1, 1, headDim, 1, 4, 0.5f, 0, window, sinkTokens, q, k, v);
+    var problem = new AttentionProblem(1, 1, headDim, 1, 4, 0.5f, 0, window, sinkTokens, q, k, v);
     return new ScalarBackend().primitives().attend(problem)[7];
   }
 }
