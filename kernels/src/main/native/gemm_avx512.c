@@ -40,13 +40,20 @@ INLINE __m512 signed_bytes(const uint8_t *at) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)at)));
 }
 
-/* Lines that are fetched a few at a time while a kernel computes. */
+/* Lines that are fetched a few at a time while a kernel computes: the rest of one panel, perhaps,
+ * then some or all of the next. */
 typedef struct {
   const uint8_t *at, *end;
   int lines;
+  const uint8_t *next, *next_end;
 } prefetch;
 
 INLINE void fetch(prefetch *p) {
+  if (p->at >= p->end) {
+    p->at = p->next;
+    p->end = p->next_end;
+    p->next = p->next_end;
+  }
   for (int i = 0; i < p->lines && p->at < p->end; i++, p->at += LINE) {
     _mm_prefetch((const char *)p->at, _MM_HINT_T0);
   }
@@ -280,14 +287,17 @@ void TS(panel)(const ts_matrix *w, int64_t panel, const ts_activations *a, int64
   const kernels_of *k = KERNEL_TABLE;
   while (k->kind != w->kind) k++;
   int64_t tiles = (count + k->rows - 1) / k->rows;
-  /* One tile reads the panel once and runs ahead of itself, into the next panel if that follows;
-   * more tiles fetch the next panel, each its share. */
-  prefetch p = {next, next ? next + w->panel_bytes : next, 0};
+  /* One tile reads the panel once and runs ahead of itself, into the next panel; more tiles fetch
+   * the next panel, each its share. */
+  prefetch p = {data, data, 0, next, next ? next + w->panel_bytes : next};
   const uint8_t *from = data;
   kernel *const *kernels = k->packed;
   if (tiles == 1) {
-    p.at = data + AHEAD;
-    p.end = data + w->panel_bytes + (next == data + w->panel_bytes ? AHEAD : 0);
+    if (AHEAD < w->panel_bytes) {
+      p.at = data + AHEAD;
+      p.end = data + w->panel_bytes;
+      if (next) p.next_end = next + AHEAD;
+    }
     p.lines = (ts_layout_of(w->kind).tile + LINE - 1) / LINE + 1;
   } else {
     int64_t steps = tiles * w->blocks, lines = w->panel_bytes / LINE;

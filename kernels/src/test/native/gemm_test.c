@@ -369,6 +369,7 @@ int main(void) {
       int columns = kind->elements == 1 ? any[r] : kind->elements == 32 ? by_32[r] : 256 * (r % 3 + 1);
       check_matrix(kind, rows[r], columns, 1 + (int)(next_random() % 40));
     }
+    if (kind->elements > 1) check_matrix(kind, 40, 20480, 9); /* a panel that no scratch holds */
     for (int count = 1; count <= 40; count++) check_matrix(kind, 32, kind->elements == 1 ? 45 : 256, count);
     check_nonfinite(kind);
     check_interleaved(kind);
