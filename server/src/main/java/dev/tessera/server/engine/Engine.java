@@ -33,7 +33,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   private sealed interface Command {
     record Submit(LiveRequest request) implements Command {}
 
-    record Cancel(LiveRequest request, int sample) implements Command {}
+    record End(LiveRequest request, int sample, FinishReason reason) implements Command {}
 
     record CancelAll() implements Command {}
   }
@@ -199,7 +199,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
             request.samples(),
             config.maxQueuedEvents(),
             System.nanoTime(),
-            sample -> post(new Command.Cancel(self[0], sample)));
+            (sample, reason) -> post(new Command.End(self[0], sample, reason)));
     self[0] = new LiveRequest(request, queue, arrivals.incrementAndGet(), seed, chain);
     post(new Command.Submit(self[0]));
     String failure = gate.failure();
@@ -249,7 +249,8 @@ public final class Engine implements TokenEngine, AutoCloseable {
     for (Command command = inbox.poll(); command != null; command = inbox.poll()) {
       switch (command) {
         case Command.Submit(LiveRequest request) -> core.add(request);
-        case Command.Cancel(LiveRequest request, int sample) -> core.cancel(request, sample);
+        case Command.End(LiveRequest request, int sample, FinishReason reason) ->
+            core.end(request, sample, reason);
         case Command.CancelAll() -> core.cancelAll();
       }
     }

@@ -76,17 +76,17 @@ final class EngineCore {
   }
 
   /// Ends one sample, or with [TokenQueue#ALL] all of them, whatever they are doing.
-  void cancel(LiveRequest request, int sample) {
+  void end(LiveRequest request, int sample, FinishReason reason) {
     for (Sequence sequence : request.sequences) {
       if (!sequence.finished && (sample == TokenQueue.ALL || sequence.sample == sample)) {
-        finish(sequence, FinishReason.ABORT, null, null);
+        finish(sequence, reason, null, null);
       }
     }
   }
 
   void cancelAll() {
     for (LiveRequest request : new ArrayList<>(live)) {
-      cancel(request, TokenQueue.ALL);
+      end(request, TokenQueue.ALL, FinishReason.ABORT);
     }
   }
 
@@ -240,7 +240,7 @@ final class EngineCore {
   /// Puts an event into its queue; a reader that has left too many unread loses its request.
   private void put(Sequence sequence, TokenEvent event) {
     if (!sequence.live.queue.offer(event)) {
-      cancel(sequence.live, TokenQueue.ALL);
+      end(sequence.live, TokenQueue.ALL, FinishReason.ABORT);
     }
   }
 

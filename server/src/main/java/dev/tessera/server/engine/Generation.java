@@ -16,6 +16,12 @@ public interface Generation {
   /// Ends one sample within one step.
   void cancel(int sample);
 
+  /// Ends one sample within one step because its reader has seen enough of it, for example a stop
+  /// string: its reason is STOP then.
+  default void stop(int sample) {
+    cancel(sample);
+  }
+
   /// Prompt tokens that were found in the cache; -1 until the first step of the request.
   int cachedTokens();
 

@@ -5,7 +5,6 @@ import java.util.ArrayDeque;
 import java.util.BitSet;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// The events of one request on their way from the engine to its reader.
@@ -20,7 +19,7 @@ final class TokenQueue implements Generation {
   private final int samples;
   private final int capacity;
   private final long accepted;
-  private final IntConsumer cancel;
+  private final Ending ending;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final ArrayDeque<TokenEvent> events = new ArrayDeque<>();
@@ -31,12 +30,17 @@ final class TokenQueue implements Generation {
   private volatile long firstToken;
   private volatile long finished;
 
-  /// @param cancel asks the engine to end a sample, or [#ALL]
-  TokenQueue(int samples, int capacity, long accepted, IntConsumer cancel) {
+  /// Asks the engine to end a sample, or [#ALL].
+  @FunctionalInterface
+  interface Ending {
+    void end(int sample, FinishReason reason);
+  }
+
+  TokenQueue(int samples, int capacity, long accepted, Ending ending) {
     this.samples = samples;
     this.capacity = capacity;
     this.accepted = accepted;
-    this.cancel = cancel;
+    this.ending = ending;
     this.endsToRead = samples;
   }
 
@@ -98,16 +102,25 @@ final class TokenQueue implements Generation {
   @Override
   public void cancel() {
     if (!hasEnded()) {
-      cancel.accept(ALL);
+      ending.end(ALL, FinishReason.ABORT);
     }
   }
 
   @Override
   public void cancel(int sample) {
+    end(sample, FinishReason.ABORT);
+  }
+
+  @Override
+  public void stop(int sample) {
+    end(sample, FinishReason.STOP);
+  }
+
+  private void end(int sample, FinishReason reason) {
     if (sample < 0 || sample >= samples) {
       throw new IllegalArgumentException("sample " + sample + " of " + samples);
     }
-    cancel.accept(sample);
+    ending.end(sample, reason);
   }
 
   private boolean hasEnded() {

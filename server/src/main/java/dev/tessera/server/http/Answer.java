@@ -94,7 +94,7 @@ final class Answer {
         boolean open = !choice.isComplete();
         Delta delta = choice.token(token.token());
         if (open && choice.isComplete()) {
-          run.cancel(choice.prompt(), choice.sample());
+          run.stop(choice.prompt(), choice.sample());
         }
         yield delta;
       }

@@ -105,8 +105,8 @@ final class GenerationRun implements AutoCloseable {
   }
 
   /// Ends one sample, whose text is complete.
-  void cancel(int prompt, int sample) {
-    generations.get(prompt).cancel(sample);
+  void stop(int prompt, int sample) {
+    generations.get(prompt).stop(sample);
   }
 
   Generation generation(int prompt) {

@@ -181,6 +181,20 @@ final class EngineCoreTest {
   }
 
   @Test
+  void aSampleWhoseReaderHasSeenEnoughCountsAsStopped() {
+    TokenQueue queue = engine.submit(Requests.prompt(0, 5).samples(2).maxTokens(20));
+    for (int i = 0; i < 5; i++) {
+      engine.step();
+    }
+    queue.stop(1);
+    engine.run();
+    TokenEvent.Finished end = EngineHarness.end(EngineHarness.events(queue), 1);
+    assertEquals(new TokenEvent.Finished(1, FinishReason.STOP, null, null), end);
+    assertEquals(
+        List.of(FinishReason.LENGTH, FinishReason.STOP), engine.finished.getFirst().reasons());
+  }
+
+  @Test
   void countsWhatItDoes() {
     engine.submit(Requests.prompt(0, 130).maxTokens(5));
     engine.run();

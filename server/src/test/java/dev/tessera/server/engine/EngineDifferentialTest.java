@@ -222,7 +222,7 @@ final class EngineDifferentialTest {
   }
 
   private static TokenQueue submit(EngineCore core, KvCache cache, GenerationRequest request) {
-    TokenQueue queue = new TokenQueue(request.samples(), 10_000, 0, sample -> {});
+    TokenQueue queue = new TokenQueue(request.samples(), 10_000, 0, (sample, reason) -> {});
     core.add(
         new LiveRequest(
             request,

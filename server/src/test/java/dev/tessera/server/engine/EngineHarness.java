@@ -117,7 +117,7 @@ final class EngineHarness {
             request.samples(),
             config.maxQueuedEvents(),
             runner.nanos,
-            sample -> core.cancel(self[0], sample));
+            (sample, reason) -> core.end(self[0], sample, reason));
     long seed = request.sampling().seed();
     self[0] =
         new LiveRequest(

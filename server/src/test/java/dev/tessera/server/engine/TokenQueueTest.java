@@ -14,8 +14,8 @@ import org.junit.jupiter.api.Timeout;
 
 @Timeout(30)
 final class TokenQueueTest {
-  private final List<Integer> cancels = new ArrayList<>();
-  private final TokenQueue queue = new TokenQueue(2, 3, 1, cancels::add);
+  private final List<String> endings = new ArrayList<>();
+  private final TokenQueue queue = new TokenQueue(2, 3, 1, (sample, reason) -> endings.add(sample + " " + reason));
 
   private static TokenEvent token(int sample, int id) {
     return new TokenEvent.Token(
@@ -63,10 +63,11 @@ final class TokenQueueTest {
   void cancelsUntilItHasEnded() {
     queue.cancel();
     queue.cancel(1);
-    assertEquals(List.of(TokenQueue.ALL, 1), cancels);
+    queue.stop(0);
+    assertEquals(List.of(TokenQueue.ALL + " ABORT", "1 ABORT", "0 STOP"), endings);
     queue.endAll(FinishReason.ABORT, "over");
     queue.cancel();
-    assertEquals(2, cancels.size());
+    assertEquals(3, endings.size());
     assertThrows(IllegalArgumentException.class, () -> queue.cancel(2));
     assertThrows(IllegalArgumentException.class, () -> queue.cancel(-1));
   }
