@@ -15,7 +15,8 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 final class TokenQueueTest {
   private final List<String> endings = new ArrayList<>();
-  private final TokenQueue queue = new TokenQueue(2, 3, 1, (sample, reason) -> endings.add(sample + " " + reason));
+  private final TokenQueue queue =
+      new TokenQueue(2, 3, 1, (sample, reason) -> endings.add(sample + " " + reason));
 
   private static TokenEvent token(int sample, int id) {
     return new TokenEvent.Token(
