@@ -16,20 +16,22 @@ final class HuggingFaceTemplate {
 
   /// The source, or null where there is none.
   static @Nullable String source(Path directory) throws IOException, ModelFormatException {
-    Path file = directory.resolve("chat_template.jinja");
-    if (Files.exists(file)) {
-      if (Files.size(file) > LONGEST) {
-        throw new ModelFormatException(
-            "chat_template.jinja: %,d bytes; expected at most %,d"
-                .formatted(Files.size(file), LONGEST));
-      }
-      return Files.readString(file);
+    String file = read(directory.resolve("chat_template.jinja"));
+    if (file != null) {
+      return file;
     }
-    Map<String, Object> config = JsonFile.read(directory.resolve("tokenizer_config.json"));
-    return switch (config == null ? null : config.get("chat_template")) {
+    return switch (configured(directory)) {
       case null -> null;
       case String source -> source;
-      case List<?> named -> choose(named);
+      case List<?> named when named.isEmpty() -> null;
+      case List<?> named -> {
+        String usual = named(named, "default", named.size() == 1);
+        if (usual == null) {
+          throw new ModelFormatException(
+              "tokenizer_config.json: chat_template is a list without one named default");
+        }
+        yield usual;
+      }
       case Object other ->
           throw new ModelFormatException(
               "tokenizer_config.json: chat_template is a %s; expected a text or a list"
@@ -37,19 +39,41 @@ final class HuggingFaceTemplate {
     };
   }
 
-  /// The template named `default`, or the only one.
-  private static @Nullable String choose(List<?> named) throws ModelFormatException {
-    for (Object item : named) {
+  /// The source of a second template, for conversations with tools; null where there is none.
+  static @Nullable String toolUse(Path directory) throws IOException, ModelFormatException {
+    String file = read(directory.resolve("additional_chat_templates").resolve("tool_use.jinja"));
+    if (file != null || Files.exists(directory.resolve("chat_template.jinja"))) {
+      return file;
+    }
+    return configured(directory) instanceof List<?> named ? named(named, "tool_use", false) : null;
+  }
+
+  private static @Nullable Object configured(Path directory)
+      throws IOException, ModelFormatException {
+    Map<String, Object> config = JsonFile.read(directory.resolve("tokenizer_config.json"));
+    return config == null ? null : config.get("chat_template");
+  }
+
+  private static @Nullable String read(Path file) throws IOException, ModelFormatException {
+    if (!Files.exists(file)) {
+      return null;
+    }
+    if (Files.size(file) > LONGEST) {
+      throw new ModelFormatException(
+          "%s: %,d bytes; expected at most %,d"
+              .formatted(file.getFileName(), Files.size(file), LONGEST));
+    }
+    return Files.readString(file);
+  }
+
+  private static @Nullable String named(List<?> templates, String name, boolean any) {
+    for (Object item : templates) {
       if (item instanceof Map<?, ?> entry
-          && (named.size() == 1 || "default".equals(entry.get("name")))
+          && (any || name.equals(entry.get("name")))
           && entry.get("template") instanceof String source) {
         return source;
       }
     }
-    if (named.isEmpty()) {
-      return null;
-    }
-    throw new ModelFormatException(
-        "tokenizer_config.json: chat_template is a list without one named default");
+    return null;
   }
 }

@@ -56,7 +56,11 @@ public final class Models {
               network.spec(),
               network.weights(),
               tokenizer,
-              template(metadata.text("tokenizer.chat_template"), tokenizer, where),
+              template(
+                  metadata.text("tokenizer.chat_template"),
+                  metadata.text("tokenizer.chat_template.tool_use"),
+                  tokenizer,
+                  where),
               Recommendations.fromGguf(metadata),
               Fingerprint.of(List.of(file.header()), file.tensors()),
               file::close);
@@ -95,7 +99,11 @@ public final class Models {
               network.spec(),
               network.weights(),
               tokenizer,
-              template(HuggingFaceTemplate.source(directory), tokenizer, where),
+              template(
+                  HuggingFaceTemplate.source(directory),
+                  HuggingFaceTemplate.toolUse(directory),
+                  tokenizer,
+                  where),
               Recommendations.fromHuggingFace(directory),
               Fingerprint.of(checkpoint.headers(), checkpoint.tensors()),
               checkpoint::close);
@@ -119,16 +127,20 @@ public final class Models {
     return tokenizer;
   }
 
+  /// @param toolUse a second template, for conversations with tools
   private static @Nullable ChatTemplate template(
-      @Nullable String source, Tokenizer tokenizer, String where) throws ModelFormatException {
+      @Nullable String source, @Nullable String toolUse, Tokenizer tokenizer, String where)
+      throws ModelFormatException {
     if (source == null) {
       return null;
     }
+    String begin = piece(tokenizer, tokenizer.beginOfSequence());
+    String end = piece(tokenizer, tokenizer.endOfSequence());
     try {
-      return ChatTemplates.compile(
-          source,
-          piece(tokenizer, tokenizer.beginOfSequence()),
-          piece(tokenizer, tokenizer.endOfSequence()));
+      ChatTemplate template = ChatTemplates.compile(source, begin, end);
+      return toolUse == null
+          ? template
+          : ChatTemplates.choosing(template, ChatTemplates.compile(toolUse, begin, end));
     } catch (TemplateException e) {
       throw new ModelFormatException("%s: %s".formatted(where, e.getMessage()), e);
     }
