@@ -35,7 +35,8 @@ class HuggingFaceTemplateTest {
     configure(
         """
         {"chat_template": [{"name": "tool_use", "template": "t"},
-                           {"name": "default", "template": "d"}]}""");
+                           {"name": "default", "template": "d"}]}\
+        """);
     assertEquals("d", HuggingFaceTemplate.source(directory));
     assertEquals("t", HuggingFaceTemplate.toolUse(directory));
   }
@@ -44,7 +45,8 @@ class HuggingFaceTemplateTest {
   void refusesNamedTemplatesWithoutADefault() throws Exception {
     configure(
         """
-        {"chat_template": [{"name": "a", "template": "t"}, {"name": "b", "template": "d"}]}""");
+        {"chat_template": [{"name": "a", "template": "t"}, {"name": "b", "template": "d"}]}\
+        """);
     assertThrows(ModelFormatException.class, () -> HuggingFaceTemplate.source(directory));
   }
 
