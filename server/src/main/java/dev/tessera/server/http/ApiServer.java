@@ -4,9 +4,13 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.tessera.server.metrics.ServerMetrics;
 import io.helidon.common.socket.SocketOptions;
+import io.helidon.http.HeaderName;
+import io.helidon.http.HeaderNames;
+import io.helidon.http.HeaderValues;
 import io.helidon.http.RequestException;
 import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ConnectionContext;
+import io.helidon.webserver.ErrorHandling;
 import io.helidon.webserver.ListenerConfig;
 import io.helidon.webserver.WebServer;
 import io.helidon.webserver.http.HttpRouting;
@@ -38,6 +42,7 @@ public final class ApiServer implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(ApiServer.class.getName());
   private static final String MANAGEMENT = "management";
   private static final Duration GRACE = Duration.ofMillis(500);
+  private static final HeaderName X_API_KEY = HeaderNames.create("x-api-key");
   private static final int MAX_HEADER_BYTES = 16 * 1024;
 
   private final HttpSettings settings;
@@ -210,6 +215,7 @@ public final class ApiServer implements AutoCloseable {
         .maxTcpConnections(maxConnections)
         .shutdownGracePeriod(GRACE)
         .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build())
+        .errorHandling(ErrorHandling.builder().includeEntity(true).build())
         .directHandlers(TransportErrors.handlers(settings.limits().bodyBytes()))
         .protocolsDiscoverServices(false)
         .addConnectionSelector(
@@ -238,10 +244,15 @@ public final class ApiServer implements AutoCloseable {
     String method = request.prologue().method().text();
     String tenant =
         keys.tenant(
-            request.headers().first(io.helidon.http.HeaderNames.AUTHORIZATION).orElse(null),
+            request.headers().first(HeaderNames.AUTHORIZATION).orElse(null),
             request.headers().first(X_API_KEY).orElse(null));
     var exchange = new Exchange(request, response, connection, id, tenant == null ? "" : tenant);
     String route = "other";
+    boolean broken = false;
+    if (draining || request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)) {
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      connection.closeAfterAnswer();
+    }
     try {
       if (cors.apply(exchange)) {
         return;
@@ -267,7 +278,12 @@ public final class ApiServer implements AutoCloseable {
       metrics.clientGone();
       throw e;
     } catch (RequestException e) {
-      throw e; // the transport's own: too slow, too large, badly framed
+      // The transport's own: too slow, too large, badly framed. What follows cannot be trusted.
+      connection.closeAfterAnswer();
+      broken = true;
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      exchange.sendError(
+          TransportErrors.error(e.status(), e.getMessage(), settings.limits().bodyBytes()));
     } catch (RuntimeException | StackOverflowError e) {
       LOG.log(System.Logger.Level.ERROR, "request " + id + " failed", e);
       if (exchange.isSent() || exchange.status() != 0) {
@@ -276,12 +292,11 @@ public final class ApiServer implements AutoCloseable {
       exchange.sendError(ApiError.internal());
     } finally {
       metrics.request(route, exchange.status());
-      connection.requestComplete();
+      if (!broken) {
+        connection.requestComplete();
+      }
     }
   }
-
-  private static final io.helidon.http.HeaderName X_API_KEY =
-      io.helidon.http.HeaderNames.create("x-api-key");
 
   private static String shown(String text) {
     return Texts.printable(Texts.shortened(text, 200));

@@ -51,9 +51,16 @@ final class ClientConnection implements ServerConnection {
                 return null;
               });
     } finally {
+      input.linger();
       input.abandon();
       closed.accept(this);
     }
+  }
+
+  /// Ends the connection after the current answer, which Helidon itself does not do, whatever the
+  /// answer's `Connection` header says.
+  void closeAfterAnswer() {
+    http.close(false);
   }
 
   /// Runs an action when the client leaves, at once if it already has; the latest one counts.
@@ -70,7 +77,7 @@ final class ClientConnection implements ServerConnection {
     input.headComplete();
   }
 
-  /// A request has been answered.
+  /// A request has been read and answered.
   void requestComplete() {
     input.onGone(null);
     input.requestComplete(reader.available() > 0);

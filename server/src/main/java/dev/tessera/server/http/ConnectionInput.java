@@ -5,6 +5,7 @@ import io.helidon.http.DirectHandler.EventType;
 import io.helidon.http.RequestException;
 import io.helidon.http.Status;
 import io.helidon.webserver.CloseConnectionException;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.concurrent.TimeUnit;
@@ -23,6 +24,9 @@ import org.jspecify.annotations.Nullable;
 /// Since every byte of a request passes here, this is also where slow senders meet their limits.
 final class ConnectionInput implements Supplier<byte @Nullable []> {
   static final int LOOK_AHEAD_BYTES = 64 * 1024;
+
+  private static final Duration LINGER = Duration.ofSeconds(2);
+  private static final Duration QUIET = Duration.ofMillis(250);
 
   /// What the next bytes belong to; decides how long they may take.
   private enum Phase {
@@ -89,6 +93,27 @@ final class ConnectionInput implements Supplier<byte @Nullable []> {
     }
     if (action != null) {
       action.run();
+    }
+  }
+
+  /// Gives a client that is still sending a refused request the time to read why: closing a socket
+  /// with unread bytes resets it, and the answer would be lost.
+  void linger() {
+    long end = System.nanoTime() + LINGER.toNanos();
+    lock.lock();
+    try {
+      while (phase != Phase.IDLE && !ended && System.nanoTime() < end) {
+        ahead.clear();
+        aheadBytes = 0;
+        changed.signalAll();
+        if (!changed.await(QUIET.toNanos(), TimeUnit.NANOSECONDS)) {
+          return;
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      lock.unlock();
     }
   }
 

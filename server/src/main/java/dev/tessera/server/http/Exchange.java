@@ -10,7 +10,6 @@ import io.helidon.http.Status;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -84,8 +83,9 @@ final class Exchange {
     if (!request.content().hasEntity()) {
       throw ApiError.badRequest(null, "the request has no body").asException();
     }
-    try (InputStream in = request.content().inputStream()) {
-      return JsonBody.parse(in.readAllBytes());
+    try {
+      // Not closed on failure: closing reads on, and what is left of a broken body may never come.
+      return JsonBody.parse(request.content().inputStream().readAllBytes());
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

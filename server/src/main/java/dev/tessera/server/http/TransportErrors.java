@@ -37,7 +37,7 @@ final class TransportErrors implements DirectHandler {
       Status status,
       ServerResponseHeaders headers,
       @Nullable String message) {
-    ApiError error = error(status, message);
+    ApiError error = error(status, message, bodyLimit);
     String given =
         request.headers().contains(Exchange.REQUEST_ID)
             ? request.headers().get(Exchange.REQUEST_ID).get()
@@ -56,7 +56,7 @@ final class TransportErrors implements DirectHandler {
     }
   }
 
-  private ApiError error(Status status, @Nullable String message) {
+  static ApiError error(Status status, @Nullable String message, int bodyLimit) {
     if (message != null && message.startsWith(HEADERS_TOO_LARGE)) {
       return new ApiError(431, ApiError.INVALID, "the request's headers are larger than 16 KiB");
     }
