@@ -19,21 +19,7 @@ final class AuthTest {
   private static final Set<String> PUBLIC = Set.of("GET /health", "GET /version");
 
   private static HttpSettings with(HttpSettings d, List<String> keys, List<String> origins) {
-    return new HttpSettings(
-        d.host(),
-        0,
-        d.managementPort(),
-        keys,
-        origins,
-        d.maxConnections(),
-        d.maxRequests(),
-        d.idle(),
-        d.header(),
-        d.body(),
-        d.write(),
-        d.request(),
-        d.keepAlive(),
-        d.limits());
+    return TestServer.with(d, Map.of("apiKeys", keys, "corsOrigins", origins));
   }
 
   @Test

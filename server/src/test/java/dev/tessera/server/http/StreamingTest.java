@@ -279,21 +279,7 @@ final class StreamingTest {
     try (var server =
             new TestServer(
                 d ->
-                    new HttpSettings(
-                        d.host(),
-                        0,
-                        -1,
-                        d.apiKeys(),
-                        d.corsOrigins(),
-                        d.maxConnections(),
-                        d.maxRequests(),
-                        d.idle(),
-                        d.header(),
-                        d.body(),
-                        d.write(),
-                        d.request(),
-                        Duration.ofMillis(30),
-                        d.limits()));
+                    TestServer.with(d, Map.of("keepAlive", Duration.ofMillis(30))));
         Socket socket = server.connect()) {
       server.engine.stalled = true;
       TestServer.write(socket, TestServer.postRequest("/v1/chat/completions", CHAT + "}"));
@@ -313,21 +299,7 @@ final class StreamingTest {
     try (var server =
         new TestServer(
             d ->
-                new HttpSettings(
-                    d.host(),
-                    0,
-                    -1,
-                    d.apiKeys(),
-                    d.corsOrigins(),
-                    d.maxConnections(),
-                    d.maxRequests(),
-                    d.idle(),
-                    d.header(),
-                    d.body(),
-                    d.write(),
-                    Duration.ofMillis(100),
-                    Duration.ofMillis(30),
-                    d.limits()))) {
+                TestServer.with(d, Map.of("request", Duration.ofMillis(100), "keepAlive", Duration.ofMillis(30))))) {
       server.engine.stalled = true;
       var response = server.post("/v1/completions", "{\"prompt\":\"a\"}");
       assertEquals(503, response.statusCode());

@@ -9,6 +9,7 @@ import dev.tessera.server.metrics.ServerMetrics;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.lang.reflect.RecordComponent;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -47,23 +48,25 @@ final class TestServer implements AutoCloseable {
     }
   }
 
+  /// Settings with some values replaced, by the names of their components.
+  static HttpSettings with(HttpSettings settings, Map<String, Object> changes) {
+    try {
+      RecordComponent[] components = HttpSettings.class.getRecordComponents();
+      Object[] values = new Object[components.length];
+      Class<?>[] types = new Class<?>[components.length];
+      for (int i = 0; i < components.length; i++) {
+        types[i] = components[i].getType();
+        Object old = components[i].getAccessor().invoke(settings);
+        values[i] = changes.getOrDefault(components[i].getName(), old);
+      }
+      return HttpSettings.class.getDeclaredConstructor(types).newInstance(values);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
   static HttpSettings settings() {
-    HttpSettings d = HttpSettings.DEFAULT;
-    return new HttpSettings(
-        d.host(),
-        0,
-        -1,
-        List.of(),
-        List.of(),
-        d.maxConnections(),
-        d.maxRequests(),
-        d.idle(),
-        d.header(),
-        d.body(),
-        d.write(),
-        d.request(),
-        d.keepAlive(),
-        d.limits());
+    return with(HttpSettings.DEFAULT, Map.of("port", 0));
   }
 
   ServedModel model(ChatTemplate template) {

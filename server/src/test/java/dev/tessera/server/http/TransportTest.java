@@ -12,6 +12,7 @@ import java.net.Socket;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /// What happens below the endpoints: framing, limits of size and time, many connections.
@@ -19,21 +20,7 @@ final class TransportTest {
   private static final String COMPLETION = "{\"prompt\":\"a\",\"max_tokens\":2}";
 
   private static HttpSettings impatient(HttpSettings d, Duration idle) {
-    return new HttpSettings(
-        d.host(),
-        0,
-        -1,
-        d.apiKeys(),
-        d.corsOrigins(),
-        d.maxConnections(),
-        d.maxRequests(),
-        idle,
-        Duration.ofMillis(300),
-        Duration.ofMillis(300),
-        Duration.ofMillis(500),
-        d.request(),
-        d.keepAlive(),
-        d.limits());
+    return TestServer.with(d, Map.of("idle", idle, "header", Duration.ofMillis(300), "body", Duration.ofMillis(300), "write", Duration.ofMillis(500)));
   }
 
   private static void assertIsJsonError(int status, String response) {
@@ -164,21 +151,7 @@ final class TransportTest {
     try (var server =
         new TestServer(
             d ->
-                new HttpSettings(
-                    d.host(),
-                    0,
-                    -1,
-                    d.apiKeys(),
-                    d.corsOrigins(),
-                    d.maxConnections(),
-                    d.maxRequests(),
-                    d.idle(),
-                    d.header(),
-                    d.body(),
-                    d.write(),
-                    d.request(),
-                    d.keepAlive(),
-                    new RequestLimits(limit, 8, 64, 16, 256, 20, 1024)))) {
+                TestServer.with(d, Map.of("limits", new RequestLimits(limit, 8, 64, 16, 256, 20, 1024))))) {
       String frame = "{\"content\":\"\"}";
       String fits = "{\"content\":\"" + "x".repeat(limit - frame.length()) + "\"}";
       assertEquals(200, server.post("/tokenize", fits).statusCode());
@@ -272,21 +245,7 @@ final class TransportTest {
     try (var server =
             new TestServer(
                 d ->
-                    new HttpSettings(
-                        d.host(),
-                        0,
-                        -1,
-                        d.apiKeys(),
-                        d.corsOrigins(),
-                        2,
-                        d.maxRequests(),
-                        d.idle(),
-                        d.header(),
-                        d.body(),
-                        d.write(),
-                        d.request(),
-                        d.keepAlive(),
-                        d.limits()));
+                    TestServer.with(d, Map.of("maxConnections", 2)));
         Socket first = opened(server);
         Socket second = opened(server);
         Socket third = server.connect()) {
