@@ -35,8 +35,7 @@ final class OpenAiJavaTest {
   static void start() {
     server =
         new TestServer(
-            d ->
-                TestServer.with(d, Map.of("apiKeys", List.of("key"), "corsOrigins", List.of())));
+            d -> TestServer.with(d, Map.of("apiKeys", List.of("key"), "corsOrigins", List.of())));
     client = client("key");
   }
 
@@ -117,7 +116,8 @@ final class OpenAiJavaTest {
                     .logprobs(1)
                     .build());
     assertEquals("Hello, world!", answer.choices().getFirst().text());
-    assertEquals(13, answer.choices().getLast().logprobs().orElseThrow().tokens().orElseThrow().size());
+    assertEquals(
+        13, answer.choices().getLast().logprobs().orElseThrow().tokens().orElseThrow().size());
     try (StreamResponse<Completion> stream =
         client
             .completions()

@@ -22,8 +22,7 @@ final class OpenAiPythonTest {
     Path python = environment();
     try (var server =
         new TestServer(
-            d ->
-                TestServer.with(d, Map.of("apiKeys", List.of("key"), "corsOrigins", List.of())))) {
+            d -> TestServer.with(d, Map.of("apiKeys", List.of("key"), "corsOrigins", List.of())))) {
       String output =
           run(
               python.toString(),
@@ -53,8 +52,7 @@ final class OpenAiPythonTest {
 
   private static String run(String... command) throws IOException, InterruptedException {
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String output =
-        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertTrue(process.waitFor(5, TimeUnit.MINUTES), () -> String.join(" ", command));
     assertEquals(0, process.exitValue(), () -> String.join(" ", command) + "\n" + output);
     return output;

@@ -277,9 +277,7 @@ final class StreamingTest {
   @Test
   void silenceIsFilledWithComments() throws IOException {
     try (var server =
-            new TestServer(
-                d ->
-                    TestServer.with(d, Map.of("keepAlive", Duration.ofMillis(30))));
+            new TestServer(d -> TestServer.with(d, Map.of("keepAlive", Duration.ofMillis(30))));
         Socket socket = server.connect()) {
       server.engine.stalled = true;
       TestServer.write(socket, TestServer.postRequest("/v1/chat/completions", CHAT + "}"));
@@ -299,7 +297,10 @@ final class StreamingTest {
     try (var server =
         new TestServer(
             d ->
-                TestServer.with(d, Map.of("request", Duration.ofMillis(100), "keepAlive", Duration.ofMillis(30))))) {
+                TestServer.with(
+                    d,
+                    Map.of(
+                        "request", Duration.ofMillis(100), "keepAlive", Duration.ofMillis(30))))) {
       server.engine.stalled = true;
       var response = server.post("/v1/completions", "{\"prompt\":\"a\"}");
       assertEquals(503, response.statusCode());

@@ -20,7 +20,17 @@ final class TransportTest {
   private static final String COMPLETION = "{\"prompt\":\"a\",\"max_tokens\":2}";
 
   private static HttpSettings impatient(HttpSettings d, Duration idle) {
-    return TestServer.with(d, Map.of("idle", idle, "header", Duration.ofMillis(300), "body", Duration.ofMillis(300), "write", Duration.ofMillis(500)));
+    return TestServer.with(
+        d,
+        Map.of(
+            "idle",
+            idle,
+            "header",
+            Duration.ofMillis(300),
+            "body",
+            Duration.ofMillis(300),
+            "write",
+            Duration.ofMillis(500)));
   }
 
   private static void assertIsJsonError(int status, String response) {
@@ -151,7 +161,8 @@ final class TransportTest {
     try (var server =
         new TestServer(
             d ->
-                TestServer.with(d, Map.of("limits", new RequestLimits(limit, 8, 64, 16, 256, 20, 1024))))) {
+                TestServer.with(
+                    d, Map.of("limits", new RequestLimits(limit, 8, 64, 16, 256, 20, 1024))))) {
       String frame = "{\"content\":\"\"}";
       String fits = "{\"content\":\"" + "x".repeat(limit - frame.length()) + "\"}";
       assertEquals(200, server.post("/tokenize", fits).statusCode());
@@ -242,10 +253,7 @@ final class TransportTest {
   @Test
   @SuppressWarnings("try")
   void connectionsBeyondTheLimitWaitTheirTurn() throws IOException {
-    try (var server =
-            new TestServer(
-                d ->
-                    TestServer.with(d, Map.of("maxConnections", 2)));
+    try (var server = new TestServer(d -> TestServer.with(d, Map.of("maxConnections", 2)));
         Socket first = opened(server);
         Socket second = opened(server);
         Socket third = server.connect()) {
