@@ -3,6 +3,7 @@ package dev.tessera.models.tokenizer;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.tessera.models.gguf.GgufFile;
 import dev.tessera.models.testing.ReferenceFiles;
 import java.io.InputStream;
@@ -56,6 +57,7 @@ class MixedTextTest {
     "deepseek-llm, deepseek-llm",
     "deepseek-coder, deepseek-coder",
     "phi-3, phi-3",
+    "xlm-roberta, nomic-bert-moe", // unigram with a compiled character map
   })
   void tokenizesTheSameFromGguf(String family, String vocabulary) throws Exception {
     check(family, fromGguf(ReferenceFiles.llamaCpp("ggml-vocab-" + vocabulary + ".gguf")));
@@ -64,6 +66,19 @@ class MixedTextTest {
   @Test
   void tokenizesAsSmolLm2() throws Exception {
     check("smollm2", fromGguf(ReferenceFiles.smolLm2()));
+  }
+
+  /// A unigram model of our own, trained by the package `tokenizers` on the samples.
+  @Test
+  void tokenizesAsUnigram() throws Exception {
+    try (InputStream json = MixedTextTest.class.getResourceAsStream("unigram.json")) {
+      check(
+          "unigram",
+          HuggingFaceTokenizer.read(
+              Objects.requireNonNull(json),
+              MissingNode.getInstance(),
+              MissingNode.getInstance()));
+    }
   }
 
   private static Tokenizer fromGguf(Path file) throws Exception {
