@@ -40,8 +40,7 @@ class DamagedVocabularyTest {
   }
 
   private static void refuses(Map<String, Object> values, String... said) {
-    String message =
-        assertThrows(ModelFormatException.class, () -> read(values)).getMessage();
+    String message = assertThrows(ModelFormatException.class, () -> read(values)).getMessage();
     for (String part : said) {
       assertTrue(message.contains(part), message);
     }

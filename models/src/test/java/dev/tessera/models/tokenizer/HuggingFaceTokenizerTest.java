@@ -73,7 +73,8 @@ class HuggingFaceTokenizerTest {
 
   @Test
   void configurationsNameTheSpecialTokens() throws Exception {
-    write("tokenizer_config.json", "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"<u>\"}}");
+    write(
+        "tokenizer_config.json", "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"<u>\"}}");
     write("generation_config.json", "{\"eos_token_id\": [6, 7]}");
     assertEquals(OptionalInt.of(4), read().beginOfSequence());
     assertEquals(OptionalInt.of(5), read().endOfSequence());
@@ -134,7 +135,8 @@ class HuggingFaceTokenizerTest {
         "tokenizer.json",
         SOUND.replace(
             "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}",
-            "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a+)+$\"}, \"behavior\": \"Isolated\"}"));
+            "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a+)+$\"}, \"behavior\":"
+                + " \"Isolated\"}"));
     assertTrue(refusal().contains("(a+)+$"));
   }
 

@@ -75,9 +75,7 @@ class MixedTextTest {
       check(
           "unigram",
           HuggingFaceTokenizer.read(
-              Objects.requireNonNull(json),
-              MissingNode.getInstance(),
-              MissingNode.getInstance()));
+              Objects.requireNonNull(json), MissingNode.getInstance(), MissingNode.getInstance()));
     }
   }
 

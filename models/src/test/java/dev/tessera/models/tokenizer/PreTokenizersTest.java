@@ -19,8 +19,10 @@ class PreTokenizersTest {
   void gpt2KeepsASpaceWithTheWordBehindIt() throws Exception {
     assertEquals(List.of("Hello", " world", "!!", "  ", " x"), words("gpt-2", "Hello world!!   x"));
     assertEquals(
-        List.of("I", "'ve", " '", "VE", " we", "'ll", "'", "l"), words("gpt-2", "I've 'VE we'll'l"));
-    assertEquals(List.of("a", "1234", " 5", "\n\n", "\n", "b", " \n"), words("gpt-2", "a1234 5\n\n\nb \n"));
+        List.of("I", "'ve", " '", "VE", " we", "'ll", "'", "l"),
+        words("gpt-2", "I've 'VE we'll'l"));
+    assertEquals(
+        List.of("a", "1234", " 5", "\n\n", "\n", "b", " \n"), words("gpt-2", "a1234 5\n\n\nb \n"));
   }
 
   @Test
@@ -84,8 +86,18 @@ class PreTokenizersTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "tekken", "gpt-4o", "deepseek-llm",
-        "deepseek-coder", "deepseek-v3", "falcon", "default"
+        "gpt-2",
+        "smollm",
+        "llama-bpe",
+        "qwen2",
+        "qwen35",
+        "tekken",
+        "gpt-4o",
+        "deepseek-llm",
+        "deepseek-coder",
+        "deepseek-v3",
+        "falcon",
+        "default"
       })
   void losesNothingAndNeverStops(String name) throws Exception {
     Random random = new Random(7);

@@ -171,7 +171,8 @@ class TokenizerBehaviourTest {
 
   /// Merging that looked at all pairs for every merge would take hours for these.
   @ParameterizedTest
-  @ValueSource(strings = {"a", " ", "\n", "7", "A", "'", "<", "\u0301\u0316", "\uE000", "\u2581", " x"})
+  @ValueSource(
+      strings = {"a", " ", "\n", "7", "A", "'", "<", "\u0301\u0316", "\uE000", "\u2581", " x"})
   @Timeout(120)
   void aMegabyteOfOneThingTakesNoQuadraticTime(String unit) {
     String text = unit.repeat(1_000_000 / unit.length());

@@ -19,9 +19,7 @@ class TokenizerFuzzTest {
     try {
       Tokenizer tokenizer =
           HuggingFaceTokenizer.read(
-              new ByteArrayInputStream(file),
-              MissingNode.getInstance(),
-              MissingNode.getInstance());
+              new ByteArrayInputStream(file), MissingNode.getInstance(), MissingNode.getInstance());
       tokenizer.decode(tokenizer.encode("Hello <s> world 12\n", true, true), false);
     } catch (ModelFormatException e) {
       assertEquals(1, e.getMessage().lines().count());
@@ -64,8 +62,7 @@ class TokenizerFuzzTest {
               .formatted(vocabulary);
       try (InputStream input = new ByteArrayInputStream(json.getBytes("UTF-8"))) {
         return Objects.requireNonNull(
-            HuggingFaceTokenizer.read(
-                input, MissingNode.getInstance(), MissingNode.getInstance()));
+            HuggingFaceTokenizer.read(input, MissingNode.getInstance(), MissingNode.getInstance()));
       } catch (Exception e) {
         throw new AssertionError(e);
       }
