@@ -177,6 +177,28 @@ INLINE ts_view view_of(const ts_queries *q, int64_t position, int64_t start) {
   return (ts_view){(int32_t)low, (int32_t)high, (int32_t)(sinks < high ? sinks : high)};
 }
 
+INLINE float largest_of(const float *score) {
+  vf largest = vf_load(score);
+  UNROLL for (int i = LANES; i < TS_BLOCK_TOKENS; i += LANES) {
+    largest = vf_max(largest, vf_load(score + i));
+  }
+  return vf_largest(largest);
+}
+
+/* Takes away the scores that are out of view; returns the largest that is left. */
+INLINE float hide(float *score, ts_view view) {
+  const vf nothing = vf_all(-INFINITY);
+  vf largest = nothing;
+  for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
+    vi lane = vi_lanes() + i;
+    vi seen = (lane < view.high) & ((lane >= view.low) | (lane < view.sinks));
+    vf visible = vf_select(seen, vf_load(score + i), nothing);
+    vf_store(score + i, visible);
+    largest = vf_max(largest, visible);
+  }
+  return vf_largest(largest);
+}
+
 /* Folds the tile that starts at position `start` into the partial result of every query. A lane that
  * a query does not see scores minus infinity: it weighs exactly nothing. */
 static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t *values,
@@ -201,26 +223,16 @@ static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t 
 
   float *new_max = s->new_max;
   const vf nothing = vf_all(-INFINITY);
-  for (int64_t r = 0; r < rows; r++) {
-    float *score = s->scores + r * TS_BLOCK_TOKENS;
-    if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
-    ts_view view = view_of(q, q->position + r / q->sharing, start);
-    vf largest = nothing;
-    if (view.low == 0 && view.high == TS_BLOCK_TOKENS) {
-      UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
-        largest = vf_max(largest, vf_load(score + i));
-      }
-    } else {
-      for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
-        vi lane = vi_lanes() + i;
-        vi seen = (lane < view.high) & ((lane >= view.low) | (lane < view.sinks));
-        vf visible = vf_select(seen, vf_load(score + i), nothing);
-        vf_store(score + i, visible);
-        largest = vf_max(largest, visible);
-      }
+  int64_t position = q->position;
+  for (int64_t first = 0; first < rows; first += q->sharing, position++) {
+    ts_view view = view_of(q, position, start);
+    int sees_all = view.low == 0 && view.high == TS_BLOCK_TOKENS;
+    for (int64_t r = first; r < first + q->sharing; r++) {
+      float *score = s->scores + r * TS_BLOCK_TOKENS;
+      if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
+      float largest = sees_all ? largest_of(score) : hide(score, view);
+      new_max[r] = largest > s->part_max[r] ? largest : s->part_max[r];
     }
-    float tile_max = vf_largest(largest);
-    new_max[r] = tile_max > s->part_max[r] ? tile_max : s->part_max[r];
   }
   for (int64_t r = 0; r < rows; r += LANES) {
     /* A query that has seen nothing yet has no maximum to subtract. */
@@ -278,33 +290,36 @@ static void clear(int64_t rows, int64_t stride, float *m, float *d, float *o) {
   memset(o, 0, rows * stride * sizeof *o);
 }
 
-/* Whether any token of the item sees any position of the tile. */
-INLINE int is_seen(const ts_queries *q, int64_t start) {
-  if (start > q->last) return 0;
+/* Whether any token of the item sees any position of a tile. */
+INLINE int is_seen(const ts_queries *q, int64_t tile) {
+  int64_t start = tile * TS_BLOCK_TOKENS;
   return !q->window || start < q->sinks || start + TS_BLOCK_TOKENS > q->position + 1 - q->window;
 }
 
-/* The partial result of one split, into s->part. Returns 0 when it is empty. */
-static int fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
-                      const ts_item *item, int64_t kv_head, int64_t split, ts_scratch *s) {
+/* The first tile from `tile` on that the item sees, or `end`. */
+INLINE int64_t seen_from(const ts_queries *q, int64_t tile, int64_t end) {
+  while (tile < end && !is_seen(q, tile)) tile++;
+  return tile;
+}
+
+/* The partial result of the item's tiles from `tile` to `split_end`, into s->part; the tile behind
+ * them, below `end`, is fetched ahead. Returns the first tile not done. */
+static int64_t fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
+                          const ts_item *item, int64_t kv_head, int64_t tile, int64_t split_end,
+                          int64_t end, ts_scratch *s) {
   const int64_t value_offset = d->groups[layer->group].value_offset / TS_ELEMENT_BYTES;
-  const uint16_t *seen[SPLIT_TILES + 1];
-  int64_t starts[SPLIT_TILES];
-  int count = 0;
-  for (int64_t tile = split * SPLIT_TILES; tile < (split + 1) * SPLIT_TILES; tile++) {
-    if (!is_seen(q, tile * TS_BLOCK_TOKENS)) continue;
-    starts[count] = tile * TS_BLOCK_TOKENS;
-    seen[count++] = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
-  }
-  if (!count) return 0;
+  const uint16_t *keys = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
   clear(q->rows, q->stride, s->part_max, s->part_sum, s->part);
-  seen[count] = 0;
-  for (int i = 0; i < count; i++) {
-    const uint16_t *next = seen[i + 1];
-    fold_tile(q, seen[i], seen[i] + value_offset, starts[i], (const char *)next,
+  while (tile < split_end) {
+    int64_t next_tile = seen_from(q, tile + 1, end);
+    const uint16_t *next =
+        next_tile < end ? TS(key_tile)(d, layer, item->sequence, next_tile, kv_head) : 0;
+    fold_tile(q, keys, keys + value_offset, tile * TS_BLOCK_TOKENS, (const char *)next,
               next ? (const char *)(next + value_offset) : 0, s);
+    keys = next;
+    tile = next_tile;
   }
-  return 1;
+  return tile;
 }
 
 /* The finished rows: o / d, into the head's place in `mixed`. */
@@ -363,8 +378,13 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
   }
 
   clear(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole);
+  int64_t end = (int64_t)item->end_split * SPLIT_TILES;
+  if (end > q.last / TS_BLOCK_TOKENS + 1) end = q.last / TS_BLOCK_TOKENS + 1;
+  int64_t tile = seen_from(&q, (int64_t)item->first_split * SPLIT_TILES, end);
   for (int64_t split = item->first_split; split < item->end_split; split++) {
-    int found = fold_split(d, layer, &q, item, kv_head, split, s);
+    int64_t split_end = (split + 1) * SPLIT_TILES < end ? (split + 1) * SPLIT_TILES : end;
+    int found = tile < split_end;
+    if (found) tile = fold_split(d, layer, &q, item, kv_head, tile, split_end, end, s);
     if (item->parts == 1) {
       if (found) {
         merge(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole, s->part_max, s->part_sum,
