@@ -26,14 +26,27 @@ final class NativeDecoderTest {
     var layer = new DecoderSpec.Layer(0, 0, -1);
     var spec =
         new DecoderSpec(
-            1, 8, 1, 1, 8, 8, DecoderSpec.Activation.SILU, 0, 1, 1, 0, 0, List.of(),
-            List.of(layer), kv, 64);
+            1,
+            8,
+            1,
+            1,
+            8,
+            8,
+            DecoderSpec.Activation.SILU,
+            0,
+            1,
+            1,
+            0,
+            0,
+            List.of(),
+            List.of(layer),
+            kv,
+            64);
     var limits = new SessionLimits(1, 1, 1, new int[] {1});
     try (var decoder = new NativeDecoder(kernels, spec, NativeBackend.slabs(kv), limits)) {
       decoder.ready(2, limits, 64);
       var tables =
-          new StepBatch.BlockTables(
-              new int[] {0, 1}, new int[] {0}, new int[] {0}, new int[] {0});
+          new StepBatch.BlockTables(new int[] {0, 1}, new int[] {0}, new int[] {0}, new int[] {0});
       decoder.batch(
           new StepBatch(
               new int[] {0},

@@ -17,7 +17,8 @@ final class WorkerTeamTest {
   @Test
   void everyWorkerWorksOnceARound() {
     try (var team = new WorkerTeam(3)) {
-      var counts = new AtomicInteger[] {new AtomicInteger(), new AtomicInteger(), new AtomicInteger()};
+      var counts =
+          new AtomicInteger[] {new AtomicInteger(), new AtomicInteger(), new AtomicInteger()};
       for (int round = 1; round <= 1000; round++) {
         team.run(worker -> counts[worker].incrementAndGet());
         for (AtomicInteger count : counts) {
