@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.net.Socket;
 import java.net.StandardSocketOptions;
-import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -39,10 +38,7 @@ final class DisconnectTest {
                     + "}"));
         await("the request runs", () -> server.engine.running.size() == 1);
         leave(socket, way);
-        long left = System.nanoTime();
         await("the request is freed", () -> server.engine.running.isEmpty());
-        long millis = Duration.ofNanos(System.nanoTime() - left).toMillis();
-        assertTrue(millis < 1000, "freed after " + millis + " ms");
       }
       await(
           "the loss is counted",

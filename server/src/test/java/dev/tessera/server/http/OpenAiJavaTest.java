@@ -118,8 +118,10 @@ final class OpenAiJavaTest {
     assertEquals("Hello, world!", answer.choices().getFirst().text());
     assertEquals(
         13, answer.choices().getLast().logprobs().orElseThrow().tokens().orElseThrow().size());
+    // Its model of a chunk knows no null as a finish_reason, which OpenAI itself sends.
     try (StreamResponse<Completion> stream =
         client
+            .withOptions(options -> options.responseValidation(false))
             .completions()
             .createStreaming(CompletionCreateParams.builder().model("fake").prompt("a").build())) {
       assertEquals(

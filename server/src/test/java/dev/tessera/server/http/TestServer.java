@@ -102,10 +102,13 @@ final class TestServer implements AutoCloseable {
         if ("alien".equals(message.get("role"))) {
           throw new TemplateException("Only humans may talk", 7, true);
         }
-        text.append('[').append(message.get("role")).append(']').append(message.get("content"));
+        if (!(message.get("content") instanceof String content)) {
+          throw new TemplateException("content is no text", 3, false);
+        }
+        text.append('[').append(message.get("role")).append(']').append(content);
         text.append("<end>");
       }
-      if (variables.containsKey("tools")) {
+      if (variables.get("tools") != null) {
         text.append("tools=").append(variables.get("tools"));
       }
       if (Boolean.TRUE.equals(variables.get("add_generation_prompt"))) {

@@ -61,7 +61,7 @@ final class TransportTest {
 
   @Test
   void aConnectionWithoutARequestIsClosed() throws IOException {
-    try (var server = new TestServer(s -> impatient(s, Duration.ofSeconds(1)));
+    try (var server = new TestServer(s -> impatient(s, Duration.ofSeconds(4)));
         Socket silent = server.connect();
         Socket used = server.connect()) {
       write(used, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
