@@ -3,10 +3,13 @@ package dev.tessera.server.http;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.helidon.http.DirectHandler.EventType;
 import io.helidon.http.HeaderName;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
+import io.helidon.http.RequestException;
 import io.helidon.http.Status;
+import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
@@ -83,11 +86,29 @@ final class Exchange {
     if (!request.content().hasEntity()) {
       throw ApiError.badRequest(null, "the request has no body").asException();
     }
+    return JsonBody.parse(body());
+  }
+
+  private byte[] body() {
     try {
       // Not closed on failure: closing reads on, and what is left of a broken body may never come.
-      return JsonBody.parse(request.content().inputStream().readAllBytes());
+      return request.content().inputStream().readAllBytes();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    } catch (RequestException | CloseConnectionException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      if (connection.isGone()) {
+        throw new CloseConnectionException("the client left before its body was complete", e);
+      }
+      // A chunk size that is no number leaves Helidon as it is thrown.
+      throw RequestException.builder()
+          .type(EventType.BAD_REQUEST)
+          .setKeepAlive(false)
+          .safeMessage(true)
+          .message("the body's framing is broken")
+          .cause(e)
+          .build();
     }
   }
 
