@@ -13,6 +13,10 @@ import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.OneLine;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -48,7 +52,7 @@ final class TokenizerJson {
   /// @throws ModelFormatException if it is not JSON, or vocabulary or merges have another shape
   static TokenizerJson parse(InputStream input) throws IOException, ModelFormatException {
     TokenizerJson json = new TokenizerJson();
-    try (JsonParser parser = MAPPER.createParser(input)) {
+    try (JsonParser parser = MAPPER.createParser(utf8(input))) {
       expect(parser, parser.nextToken(), JsonToken.START_OBJECT, "the file");
       while (parser.nextToken() != JsonToken.END_OBJECT) {
         String field = name(parser);
@@ -62,6 +66,8 @@ final class TokenizerJson {
     } catch (JsonProcessingException e) {
       throw new ModelFormatException(
           "tokenizer.json" + where(e.getLocation()) + ": " + OneLine.of(e.getOriginalMessage()));
+    } catch (CharacterCodingException e) {
+      throw new ModelFormatException("tokenizer.json is not UTF-8", e);
     }
     return json;
   }
@@ -69,12 +75,18 @@ final class TokenizerJson {
   /// A small JSON file beside it.
   static JsonNode small(String name, InputStream input) throws IOException, ModelFormatException {
     try {
-      JsonNode tree = MAPPER.readTree(input);
+      JsonNode tree = MAPPER.readTree(utf8(input));
       return tree == null ? MissingNode.getInstance() : tree;
     } catch (JsonProcessingException e) {
       throw new ModelFormatException(
           name + where(e.getLocation()) + ": " + OneLine.of(e.getOriginalMessage()));
+    } catch (CharacterCodingException e) {
+      throw new ModelFormatException(name + " is not UTF-8", e);
     }
+  }
+
+  private static Reader utf8(InputStream input) {
+    return new InputStreamReader(input, StandardCharsets.UTF_8.newDecoder());
   }
 
   private static String where(JsonLocation location) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.tessera.models.ModelFormatException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalInt;
@@ -146,6 +147,14 @@ class HuggingFaceTokenizerTest {
     assertTrue(refusal().contains("tokenizer.json"));
     Files.delete(directory.resolve("tokenizer.json"));
     assertTrue(refusal().contains("missing"));
+  }
+
+  @Test
+  void refusesAFileThatIsNotUtf8() throws Exception {
+    Files.writeString(directory.resolve("tokenizer.json"), SOUND, StandardCharsets.UTF_16);
+    assertTrue(refusal().contains("tokenizer.json"));
+    Files.write(directory.resolve("tokenizer.json"), new byte[] {'{', '"', (byte) 0xFF, '"'});
+    assertTrue(refusal().contains("UTF-8"));
   }
 
   @Test
