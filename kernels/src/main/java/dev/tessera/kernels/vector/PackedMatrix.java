@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /// A weight matrix laid out so that a lane is an output: panels of 32 outputs, each a row of blocks
@@ -35,7 +36,7 @@ final class PackedMatrix {
   private static final VectorSpecies<Byte> BYTES =
       VectorSpecies.of(
           byte.class,
-          jdk.incubator.vector.VectorShape.forBitSize(Math.max(64, Lanes.COUNT * Byte.SIZE)));
+          VectorShape.forBitSize(Math.max(64, Lanes.COUNT * Byte.SIZE)));
 
   private enum Form {
     NIBBLES,
@@ -94,10 +95,6 @@ final class PackedMatrix {
     var matrix = new PackedMatrix(tensor, arena);
     parallel.forEach(matrix.panels(), (worker, panel) -> matrix.packPanel(tensor, panel));
     return matrix;
-  }
-
-  int rows() {
-    return rows;
   }
 
   int panels() {

@@ -3,22 +3,16 @@ package dev.tessera.kernels.vector;
 /// A table of activations, `[rows][stride]`: the width rounded up to whole blocks, zero beyond it.
 final class Rows {
 
-  private final int width;
   private final int stride;
   private float[] x;
 
   Rows(int rows, int width) {
-    this.width = width;
     this.stride = stride(width);
     this.x = new float[Math.multiplyExact(rows, stride)];
   }
 
   static int stride(int width) {
     return Math.ceilDiv(width, PackedMatrix.SIDE) * PackedMatrix.SIDE;
-  }
-
-  int width() {
-    return width;
   }
 
   int stride() {
