@@ -5,7 +5,7 @@
 #include "tile_format.h"
 
 /* Products of R rows with a slice of 16 columns take R * 16 / LANES accumulators. */
-enum { SLICE = 16, VECTORS = SLICE / LANES, BLOCK_ROWS = 6 };
+enum { SLICE = 16, VECTORS = SLICE / LANES, BLOCK_ROWS = TS_LEVEL == 3 ? 12 : 6 };
 
 /* Rows up to which halves are converted as they are used; above, a slice is converted once for all
  * rows. The values are the same, so are the results. */
@@ -79,6 +79,14 @@ static void multiply_slice(int64_t rows, int64_t depth, const float *a, int64_t 
       PRODUCT_CASE(4, 1)
       PRODUCT_CASE(5, 1)
       PRODUCT_CASE(6, 1)
+#if TS_LEVEL == 3
+      PRODUCT_CASE(7, 1)
+      PRODUCT_CASE(8, 1)
+      PRODUCT_CASE(9, 1)
+      PRODUCT_CASE(10, 1)
+      PRODUCT_CASE(11, 1)
+      PRODUCT_CASE(12, 1)
+#endif
 #undef PRODUCT
     }
     a += count * a_stride;

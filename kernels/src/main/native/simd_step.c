@@ -20,6 +20,11 @@ typedef struct {
 
 static int64_t row_chunks(int64_t rows) { return (rows + ROW_CHUNK - 1) / ROW_CHUNK; }
 
+/* Chunks are of nearly the same size: a last chunk of one row would read the weights for it alone. */
+static int64_t first_row(const ts_decoder *d, int64_t chunk) {
+  return d->rows * chunk / row_chunks(d->rows);
+}
+
 static const uint8_t *panel_data(const ts_matrix *m, int64_t panel) {
   return panel < m->panels ? m->data + panel * m->panel_bytes : NULL;
 }
@@ -97,9 +102,8 @@ typedef struct {
 
 static void project_unit(const ts_worker *w, const ts_activations *a, ts_target target,
                          int64_t chunk, int64_t panel, int64_t stride, int accumulate) {
-  int64_t first = chunk * ROW_CHUNK, rows = w->d->rows - first;
-  TS(panel)(target.matrix, panel, a, first, rows < ROW_CHUNK ? rows : ROW_CHUNK,
-            target.y + first * stride + panel * TS_PANEL, stride, accumulate,
+  int64_t first = first_row(w->d, chunk), rows = first_row(w->d, chunk + 1) - first;
+  TS(panel)(target.matrix, panel, a, first, rows, target.y + first * stride + panel * TS_PANEL, stride, accumulate,
             panel_data(target.matrix, panel + 1));
 }
 
@@ -168,9 +172,9 @@ static int feed_forward(const ts_worker *w, const ts_layer *layer) {
                                          gate->panels * row_chunks(d->rows));
   if (!a) return 0;
   FOR_UNITS(w, unit) {
-    int64_t panel = unit % gate->panels, first = unit / gate->panels * ROW_CHUNK;
-    int64_t end = first + ROW_CHUNK < d->rows ? first + ROW_CHUNK : d->rows;
-    for (int64_t row = first; row < end; row += GATE_ROWS) {
+    int64_t panel = unit % gate->panels, chunk = unit / gate->panels;
+    int64_t end = first_row(d, chunk + 1);
+    for (int64_t row = first_row(d, chunk); row < end; row += GATE_ROWS) {
       int64_t rows = end - row < GATE_ROWS ? end - row : GATE_ROWS;
       TS(panel)(gate, panel, a, row, rows, s->gate, TS_PANEL, 0, panel_data(up, panel));
       TS(panel)(up, panel, a, row, rows, s->up, TS_PANEL, 0, panel_data(gate, panel + 1));
