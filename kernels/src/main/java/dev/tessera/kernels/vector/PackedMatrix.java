@@ -34,9 +34,7 @@ final class PackedMatrix {
 
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final VectorSpecies<Byte> BYTES =
-      VectorSpecies.of(
-          byte.class,
-          VectorShape.forBitSize(Math.max(64, Lanes.COUNT * Byte.SIZE)));
+      VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, Lanes.COUNT * Byte.SIZE)));
 
   private enum Form {
     NIBBLES,

@@ -36,7 +36,8 @@ final class NativeSessionTest {
     };
   }
 
-  /// 600 rows are three chunks; the last of 600 tokens sees three splits, which three threads share.
+  /// 600 rows are three chunks; the last of 600 tokens sees three splits, which three threads
+  /// share.
   @ParameterizedTest
   @MethodSource("providers")
   void chunksOfRowsAndSplitsOfContextsChangeNoBit(BackendProvider provider) {
