@@ -28,18 +28,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// backend chooses as the oracle does wherever the oracle's choice is clear.
 class OracleTest {
   private static final String TEXT =
-      "It was the first warm day of the year, and nobody in the office worked. "
-          .repeat(8);
+      "It was the first warm day of the year, and nobody in the office worked. ".repeat(8);
 
   private static final int PROMPT = 70; // beyond a block, and beyond Gemma's window
   private static final int CHUNK = 48;
   private static final int CONTINUATION = 12;
 
-  /// How far a logit may be from the oracle's, in relation to the largest of its row: half precision
-  /// in the cache, and with quantised weights eight-bit activations.
+  /// How far a logit may be from the oracle's, in relation to the largest of its row: half
+  /// precision in the cache. Quantised weights are not tried here: eight-bit activations through a
+  /// network of random weights move logits without bound; their judge is the divergence on the real
+  /// model.
   private static final double HALF_PRECISION = 5e-3;
-
-  private static final double EIGHT_BITS = 8e-2;
 
   @TempDir Path directory;
 
@@ -50,7 +49,7 @@ class OracleTest {
     List<Case> cases =
         List.of(
             new Case(Family.LLAMA, "llama-bpe", TensorType.F32, HALF_PRECISION),
-            new Case(Family.LLAMA, "llama-spm", TensorType.Q4_1, EIGHT_BITS),
+            new Case(Family.LLAMA, "llama-spm", TensorType.F16, HALF_PRECISION),
             new Case(Family.QWEN2, "qwen2", TensorType.F16, HALF_PRECISION),
             new Case(Family.QWEN3, "gpt-2", TensorType.BF16, HALF_PRECISION),
             new Case(Family.GEMMA3, "llama-spm", TensorType.F32, HALF_PRECISION));
@@ -62,11 +61,10 @@ class OracleTest {
   @ParameterizedTest(name = "{1}: {2}")
   @MethodSource("backendsAndCases")
   void choosesAsTheOracleDoes(BackendProvider provider, String name, Case c) throws Exception {
-    TensorType embedding = c.matrices == TensorType.Q4_1 ? TensorType.Q8_0 : TensorType.F16;
     Path file =
         TinyModel.of(c.family)
             .seed(11)
-            .types(c.matrices, embedding)
+            .types(c.matrices, TensorType.F16)
             .vocabularyOf(ReferenceFiles.llamaCpp("ggml-vocab-" + c.vocabulary + ".gguf"))
             .writeGguf(directory.resolve("tiny.gguf"));
     try (Model model = Models.open(file);
@@ -94,8 +92,7 @@ class OracleTest {
   }
 
   private static ForwardPass pass(Backend backend, Model model) {
-    return new ForwardPass(
-        backend, model.spec(), model.weights(), PROMPT + CONTINUATION, CHUNK);
+    return new ForwardPass(backend, model.spec(), model.weights(), PROMPT + CONTINUATION, CHUNK);
   }
 
   private static void step(ForwardPass oracle, ForwardPass subject, int[] tokens, Case c) {
@@ -103,8 +100,7 @@ class OracleTest {
     int[] row = {0};
     oracle.append(tokens, (position, logits) -> expected[row[0]++] = logits.clone());
     row[0] = 0;
-    subject.append(
-        tokens, (position, logits) -> compare(position, expected[row[0]++], logits, c));
+    subject.append(tokens, (position, logits) -> compare(position, expected[row[0]++], logits, c));
   }
 
   private static void compare(int position, float[] expected, float[] found, Case c) {
