@@ -100,7 +100,7 @@ record ApiError(
     return new ApiError(
         400,
         INVALID,
-        ("This model's maximum context length is %d tokens (server.context): the request (%d"
+        ("This model's maximum context length is %d tokens (model.context): the request (%d"
                 + " tokens) exceeds the available context size (%d tokens). It is longer than the"
                 + " model's context length, or max_completion_tokens is too large: %d in the prompt"
                 + " and %d to generate.")
@@ -121,7 +121,7 @@ record ApiError(
               400,
               INVALID,
               ("the request may need %d tokens of cache (%d in the prompt, %d to generate); the"
-                      + " cache holds %d (server.kv-memory)")
+                      + " cache holds %d (kv-cache.memory)")
                   .formatted((long) prompt + max, prompt, max, capacity),
               "max_tokens",
               "context_length_exceeded",
@@ -129,11 +129,11 @@ record ApiError(
               Map.of());
       case Admission.QueueFull(int waiting, int limit) ->
           overloaded(
-              "%d requests wait already; the limit is %d (engine.max-waiting)"
+              "%d requests wait already; the limit is %d (scheduler.max-queued-requests)"
                   .formatted(waiting, limit));
       case Admission.PromptBacklog(long waiting, long limit) ->
           overloaded(
-              "%d prompt tokens wait already; the limit is %d (engine.max-waiting-tokens)"
+              "%d prompt tokens wait already; the limit is %d (scheduler.max-queued-prompt-tokens)"
                   .formatted(waiting, limit));
       case Admission.Draining() -> draining();
       case Admission.Failed(String reason) ->

@@ -60,7 +60,7 @@ final class PromptEncoder {
     return ApiError.badRequest(
             "prompt",
             ("the prompt has %,d characters: that is longer than the model's context length of %d"
-                    + " tokens (server.context)")
+                    + " tokens (model.context)")
                 .formatted(characters, context))
         .asException();
   }
