@@ -12,9 +12,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// Any bytes are a GGUF file or refused: nothing else is thrown, no memory is lost to a lie, and
 /// what is accepted can be read to its last byte.
 ///
-/// `mvn verify` runs it for some seconds. For longer, again and again on the corpus that it gathers
-/// in `.cifuzz-corpus`: `while mvn -q -pl models -am verify -Dtest=GgufFuzzTest
-/// -Dsurefire.failIfNoSpecifiedTests=false; do :; done`
+/// The build runs the seeds; `.ci/fuzz` searches.
 class GgufFuzzTest {
 
   static Stream<byte[]> seeds() {
@@ -31,7 +29,7 @@ class GgufFuzzTest {
   }
 
   @MethodSource("seeds")
-  @FuzzTest(maxDuration = "8s")
+  @FuzzTest
   void refusesOrReadsAnyBytes(byte[] bytes) {
     try (GgufFile file = GgufFile.parse(MemorySegment.ofArray(bytes), "fuzz.gguf", null)) {
       for (var tensor : file.tensors().values()) {

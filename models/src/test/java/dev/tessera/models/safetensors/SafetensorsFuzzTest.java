@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// Any bytes are a safetensors file or refused: nothing else is thrown, and what is accepted can be
-/// read to its last byte. How to run it for longer: see `GgufFuzzTest`.
+/// read to its last byte.
 class SafetensorsFuzzTest {
 
   static Stream<byte[]> seeds() {
@@ -32,7 +32,7 @@ class SafetensorsFuzzTest {
   }
 
   @MethodSource("seeds")
-  @FuzzTest(maxDuration = "8s")
+  @FuzzTest
   void refusesOrReadsAnyBytes(byte[] bytes) {
     try {
       var file = SafetensorsFile.parse(MemorySegment.ofArray(bytes), "fuzz.safetensors");

@@ -144,7 +144,7 @@ class TemplateFuzzTest {
           "{# ",
           " #}");
 
-  @FuzzTest(maxDuration = "10s")
+  @FuzzTest
   void endsInATextOrAnError(FuzzedDataProvider data) {
     var source = new StringBuilder();
     while (data.remainingBytes() > 0 && source.length() < 4_000) {

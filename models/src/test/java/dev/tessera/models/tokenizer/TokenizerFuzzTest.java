@@ -10,11 +10,11 @@ import java.io.ByteArrayInputStream;
 import java.io.InputStream;
 import java.util.Objects;
 
-/// In the build these run their stored inputs; `JAZZER_FUZZ=1` searches for new ones.
+/// The build runs the stored inputs; `.ci/fuzz` searches.
 class TokenizerFuzzTest {
 
   /// Any bytes are a tokenizer or one clear line.
-  @FuzzTest(maxDuration = "60s")
+  @FuzzTest
   void readsOrRefusesTokenizerJson(byte[] file) throws Exception {
     try {
       Tokenizer tokenizer =
@@ -27,7 +27,7 @@ class TokenizerFuzzTest {
   }
 
   /// What is encoded decodes to itself, by every path.
-  @FuzzTest(maxDuration = "60s")
+  @FuzzTest
   void decodesWhatItEncoded(FuzzedDataProvider data) {
     String text = data.consumeRemainingAsString();
     String expected = text.replaceAll("[\\x{D800}-\\x{DFFF}]", "\uFFFD");
