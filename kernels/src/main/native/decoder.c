@@ -268,6 +268,8 @@ float *ts_decoder_qkv(ts_decoder *d) { return d->qkv; }
 
 float *ts_decoder_mixed(ts_decoder *d) { return d->mixed; }
 
+void ts_decoder_capture(ts_decoder *d, float *capture) { d->capture = capture; }
+
 void ts_decoder_break(ts_decoder *d) { ts_team_break(&d->team); }
 
 void ts_decoder_free(ts_decoder *d) {

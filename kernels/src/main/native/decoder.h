@@ -105,6 +105,7 @@ typedef struct ts_decoder {
   float *x, *qkv, *mixed, *projected, *logits; /* [rows][stride] */
   ts_activations normed, mixed_in, fed, last;
   int32_t *row_sequence, *row_position;        /* [rows] */
+  float *capture; /* [layers][max_rows][heads + 2 kv_heads][head_dim], or null: see TS(capture) */
 
   /* attention */
   int64_t partial_capacity, partial_stride, partial_rows;
@@ -163,6 +164,8 @@ int64_t ts_decoder_logit_stride(ts_decoder *d);
  * 32. */
 float *ts_decoder_qkv(ts_decoder *d);
 float *ts_decoder_mixed(ts_decoder *d);
+/* Where the following steps leave their rows' queries, keys and values; null for nowhere. */
+void ts_decoder_capture(ts_decoder *d, float *capture);
 /* Ends the step in hand with failure on every thread. */
 void ts_decoder_break(ts_decoder *d);
 void ts_decoder_free(ts_decoder *d);

@@ -21,7 +21,16 @@ void TS(soft_cap)(float *x, int64_t count, float cap);
 void TS(load_query)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t head,
                     float *out);
 
-/* The same for the key of a row, then its key and value go into their tiles. */
+/* The same for a key, and the bias for a value. */
+void TS(load_key)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,
+                  float *out);
+void TS(load_value)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,
+                    float *out);
+
+/* Copies a row's queries, keys and values, as attention reads and stores them, to d->capture. */
+void TS(capture)(const ts_decoder *d, const ts_layer *layer, int64_t row);
+
+/* Puts key and value of a row into their tiles. */
 void TS(store)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head);
 
 /* The key tile of a block; its value tile lies the group's value_offset behind. */

@@ -89,26 +89,56 @@ uint16_t *TS(key_tile)(const ts_decoder *d, const ts_layer *layer, int32_t seque
                       layer->index_in_group * group->layer_stride + kv_head * group->head_stride);
 }
 
+void TS(load_key)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,
+                  float *out) {
+  int32_t dim = d->head_dim;
+  const float *bias = layer->vectors[ROLE_KEY_BIAS], *norm = layer->vectors[ROLE_KEY_NORM];
+  const float *key = d->qkv + row * d->qkv_stride + d->key_at + kv_head * dim;
+  take_head(key, bias ? bias + kv_head * dim : 0, dim, out);
+  if (norm) TS(normalise)(out, norm, dim, d->norm_epsilon, out);
+  if (layer->rope >= 0) TS(rotate)(out, &d->ropes[layer->rope], row);
+}
+
+void TS(load_value)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,
+                    float *out) {
+  int32_t dim = d->head_dim;
+  const float *bias = layer->vectors[ROLE_VALUE_BIAS];
+  const float *value = d->qkv + row * d->qkv_stride + d->value_at + kv_head * dim;
+  take_head(value, bias ? bias + kv_head * dim : 0, dim, out);
+}
+
 void TS(store)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head) {
   int32_t dim = d->head_dim;
-  const float *qkv = d->qkv + row * d->qkv_stride;
-  const float *bias = layer->vectors[ROLE_KEY_BIAS], *norm = layer->vectors[ROLE_KEY_NORM];
   float x[MAX_HEAD_DIM];
   uint16_t half[MAX_HEAD_DIM];
   int64_t position = d->row_position[row], slot = position % TS_BLOCK_TOKENS;
   uint16_t *keys = TS(key_tile)(d, layer, d->row_sequence[row], position / TS_BLOCK_TOKENS, kv_head);
   uint16_t *values = keys + d->groups[layer->group].value_offset / TS_ELEMENT_BYTES;
 
-  take_head(qkv + d->key_at + kv_head * dim, bias ? bias + kv_head * dim : 0, dim, x);
-  if (norm) TS(normalise)(x, norm, dim, d->norm_epsilon, x);
-  if (layer->rope >= 0) TS(rotate)(x, &d->ropes[layer->rope], row);
+  TS(load_key)(d, layer, row, kv_head, x);
   for (int32_t i = 0; i < dim; i += LANES) vf_store_half(half + i, vf_load(x + i));
   for (int32_t i = 0; i < dim; i++) keys[TS_KEY_INDEX(dim, slot, i)] = half[i];
 
-  bias = layer->vectors[ROLE_VALUE_BIAS];
-  take_head(qkv + d->value_at + kv_head * dim, bias ? bias + kv_head * dim : 0, dim, x);
+  TS(load_value)(d, layer, row, kv_head, x);
   for (int32_t i = 0; i < dim; i += LANES) vf_store_half(half + i, vf_load(x + i));
   memcpy(values + TS_VALUE_INDEX(dim, slot, 0), half, dim * sizeof *half);
+}
+
+void TS(capture)(const ts_decoder *d, const ts_layer *layer, int64_t row) {
+  int64_t dim = d->head_dim, vectors = d->heads + 2 * d->kv_heads;
+  float x[MAX_HEAD_DIM];
+  float *out = d->capture + ((layer - d->layers) * d->max_rows + row) * vectors * dim;
+  for (int64_t i = 0; i < vectors; i++) {
+    int64_t kv_head = i - d->heads;
+    if (kv_head < 0) {
+      TS(load_query)(d, layer, row, i, x);
+    } else if (kv_head < d->kv_heads) {
+      TS(load_key)(d, layer, row, kv_head, x);
+    } else {
+      TS(load_value)(d, layer, row, kv_head - d->kv_heads, x);
+    }
+    memcpy(out + i * dim, x, dim * sizeof *x);
+  }
 }
 
 void TS(feed)(const float *x, const ts_matrix *const *readers, int count, int64_t row,

@@ -152,6 +152,10 @@ static int attend(const ts_worker *w, const ts_layer *layer, const ts_matrix *re
       for (int32_t head = 0; head < d->kv_heads; head++) TS(store)(d, layer, row, head);
     }
   }
+  if (d->capture) {
+    if (!ts_team_phase(&d->team, d->rows)) return 0;
+    FOR_UNITS(w, row) TS(capture)(d, layer, row);
+  }
   if (!ts_team_phase(&d->team, group->item_count * d->kv_heads)) return 0;
   FOR_UNITS(w, unit) {
     TS(attend_item)(d, layer, &group->items[unit / d->kv_heads], unit % d->kv_heads, reader,

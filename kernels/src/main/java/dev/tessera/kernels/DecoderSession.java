@@ -1,6 +1,7 @@
 package dev.tessera.kernels;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// A decoder loaded on a backend, with its tile and logits memory. One thread, the engine's, calls.
 public interface DecoderSession extends AutoCloseable {
@@ -27,6 +28,10 @@ public interface DecoderSession extends AutoCloseable {
 
   /// Copies one row of the last step's logits, `[vocabulary]`.
   void readLogits(int logitRow, float[] destination);
+
+  /// Lets a listener hear the rows of the following steps, within [#await()], until another or none
+  /// is given.
+  void capture(@Nullable RowCapture capture);
 
   /// Says that a slab's content is no longer needed, so that its memory may go back.
   void discard(int group, int slab);

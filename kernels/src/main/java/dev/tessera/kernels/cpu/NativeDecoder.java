@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.RowCapture;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.WeightRole;
@@ -35,12 +36,18 @@ final class NativeDecoder implements AutoCloseable {
   private final SlabLayout[] layouts; // [groups]
   private Arena stagingArena = Arena.ofShared();
   private MemorySegment staging = stagingArena.allocate(JAVA_INT, 1);
+  private final DecoderSpec spec;
+  private final int maxRows;
+  private long captureAt;
+  private long captureBytes;
   private boolean closed;
 
   NativeDecoder(Kernels kernels, DecoderSpec spec, SlabLayout[] layouts, SessionLimits limits) {
     this.library = kernels.library;
     this.functions = new Functions(library);
     this.layouts = layouts;
+    this.spec = spec;
+    this.maxRows = limits.rows();
     this.slabs = new long[layouts.length];
     address = functions.create(spec.layers().size(), layouts.length, spec.ropes().size());
     try {
@@ -169,6 +176,34 @@ final class NativeDecoder implements AutoCloseable {
     return functions.mixed(address);
   }
 
+  /// Whether the following steps leave their rows' queries, keys and values for [#captured].
+  void capture(boolean on) {
+    if (on && captureBytes == 0) {
+      captureBytes = Math.multiplyExact(rowVectors() * maxRows, 4L * spec.layers().size());
+      captureAt = reserve(captureBytes, "the captured vectors of " + maxRows + " rows");
+    }
+    functions.capture(address, on ? captureAt : 0);
+    if (!on && captureBytes > 0) {
+      library.discard(captureAt, captureBytes);
+    }
+  }
+
+  /// Floats that are captured of a row, in each layer.
+  private long rowVectors() {
+    return (spec.heads() + 2L * spec.kvHeads()) * spec.headDim();
+  }
+
+  /// Hands over what the last step, of `rows` rows, has left.
+  void captured(int rows, RowCapture listener) {
+    var vectors = new float[Math.toIntExact(rows * rowVectors())];
+    long stride = 4 * maxRows * rowVectors();
+    MemorySegment all = MemorySegment.ofAddress(captureAt).reinterpret(captureBytes);
+    for (int layer = 0; layer < spec.layers().size(); layer++) {
+      MemorySegment.copy(all, JAVA_FLOAT, layer * stride, vectors, 0, vectors.length);
+      listener.layer(layer, vectors);
+    }
+  }
+
   /// Gives back the memory of a slab.
   void discard(int group, int slab) {
     long bytes = layouts[group].slabBytes();
@@ -212,6 +247,7 @@ final class NativeDecoder implements AutoCloseable {
     private final MethodHandle logitStride;
     private final MethodHandle qkv;
     private final MethodHandle mixed;
+    private final MethodHandle capture;
     private final MethodHandle breakStep;
     private final MethodHandle free;
 
@@ -275,6 +311,7 @@ final class NativeDecoder implements AutoCloseable {
       logitStride = library.function("ts_decoder_logit_stride", of(JAVA_LONG, JAVA_LONG));
       qkv = library.function("ts_decoder_qkv", of(JAVA_LONG, JAVA_LONG));
       mixed = library.function("ts_decoder_mixed", of(JAVA_LONG, JAVA_LONG));
+      capture = library.function("ts_decoder_capture", ofVoid(JAVA_LONG, JAVA_LONG));
       breakStep = library.function("ts_decoder_break", ofVoid(JAVA_LONG));
       free = library.function("ts_decoder_free", ofVoid(JAVA_LONG));
     }
@@ -449,6 +486,14 @@ final class NativeDecoder implements AutoCloseable {
 
     long mixed(long decoder) {
       return get(mixed, decoder);
+    }
+
+    void capture(long decoder, long destination) {
+      try {
+        capture.invokeExact(decoder, destination);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
     }
 
     void breakStep(long decoder) {

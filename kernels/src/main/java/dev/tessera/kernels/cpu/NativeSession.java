@@ -3,6 +3,7 @@ package dev.tessera.kernels.cpu;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
+import dev.tessera.kernels.RowCapture;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.SessionLimits;
@@ -33,6 +34,8 @@ final class NativeSession implements DecoderSession {
   private final WorkerTeam.Work step = this::step;
   private final long weightBytes;
   private final long scratchBytes;
+  private @Nullable RowCapture capture;
+  private int stepRows;
   private int logitRows;
   private boolean isStepping;
   private volatile boolean isBroken;
@@ -89,6 +92,7 @@ final class NativeSession implements DecoderSession {
     requireIdle();
     batch.require(spec, limits);
     decoder.batch(batch);
+    stepRows = batch.rows();
     logitRows = batch.logitRows().length;
     isStepping = true;
     team.start(step);
@@ -112,6 +116,9 @@ final class NativeSession implements DecoderSession {
       isStepping = false;
       team.finish(step);
       requireWhole();
+      if (capture != null) {
+        decoder.captured(stepRows, capture);
+      }
     }
   }
 
@@ -157,6 +164,13 @@ final class NativeSession implements DecoderSession {
     requireIdle();
     Objects.checkIndex(logitRow, logitRows);
     rows[0].at(decoder.logits(logitRow)).copyTo(destination);
+  }
+
+  @Override
+  public void capture(@Nullable RowCapture capture) {
+    requireIdle();
+    this.capture = capture;
+    decoder.capture(capture != null);
   }
 
   @Override

@@ -7,6 +7,7 @@ import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.Dequantizer;
 import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.RowCapture;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.SessionLimits;
@@ -29,6 +30,8 @@ final class ScalarSession implements DecoderSession {
   private final SessionLimits limits;
   private final Tiles[] tiles; // [groups]
   private final Sampler sampler;
+  private final List<float[]> captured = new ArrayList<>(); // [layers]
+  private @Nullable RowCapture capture;
   private float[] logits = {}; // [logit rows of the last step][vocabulary]
 
   ScalarSession(
@@ -106,7 +109,30 @@ final class ScalarSession implements DecoderSession {
     for (int sequence = 0; sequence < batch.sequences(); sequence++) {
       attend(batch, layer, sequence, q, k, v, out);
     }
+    if (capture != null) {
+      captured.add(captured(batch.rows(), q, k, v));
+    }
     return out;
+  }
+
+  /// The layout of [RowCapture#layer].
+  private float[] captured(int rows, double[] q, double[] k, double[] v) {
+    int queries = q.length / rows;
+    int keys = k.length / rows;
+    var vectors = new float[q.length + k.length + v.length];
+    int at = 0;
+    for (int row = 0; row < rows; row++) {
+      for (int i = 0; i < queries; i++) {
+        vectors[at++] = (float) (q[row * queries + i] * spec.attentionScale());
+      }
+      for (int i = 0; i < keys; i++) {
+        vectors[at++] = (float) k[row * keys + i];
+      }
+      for (int i = 0; i < keys; i++) {
+        vectors[at++] = (float) v[row * keys + i];
+      }
+    }
+    return vectors;
   }
 
   private void attend(
@@ -178,7 +204,18 @@ final class ScalarSession implements DecoderSession {
   }
 
   @Override
-  public void await() {}
+  public void await() {
+    RowCapture listener = capture;
+    for (int layer = 0; listener != null && layer < captured.size(); layer++) {
+      listener.layer(layer, captured.get(layer));
+    }
+    captured.clear();
+  }
+
+  @Override
+  public void capture(@Nullable RowCapture capture) {
+    this.capture = capture;
+  }
 
   @Override
   public List<SampleOutcome> sample(List<SampleRequest> requests) {

@@ -4,6 +4,7 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Dequantizer;
 import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.RowCapture;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.SessionLimits;
@@ -45,6 +46,8 @@ final class VectorSession implements DecoderSession {
   private final float[][] cosines; // [ropes][rows * pairs]
   private final float[][] sines;
   private final int[] sequences; // [rows]
+  private final List<float[]> captured = new ArrayList<>(); // [layers]
+  private @Nullable RowCapture capture;
   private final int[] positions; // [rows]
 
   VectorSession(DecoderSpec spec, VectorWeights weights, SessionLimits limits, Parallel parallel) {
@@ -232,6 +235,9 @@ final class VectorSession implements DecoderSession {
             shape.indexInGroup(),
             spec.attentionScale(),
             spec.attentionSoftCap());
+    if (capture != null) {
+      captured.add(captured(batch.rows()));
+    }
     // The heads of a unit share the tiles of one KV head, which stay in the first cache.
     int shared = spec.queriesPerKvHead();
     parallel.forEach(
@@ -250,6 +256,22 @@ final class VectorSession implements DecoderSession {
                 q.at(row) + head * spec.headDim());
           }
         });
+  }
+
+  /// The layout of [RowCapture#layer].
+  private float[] captured(int rows) {
+    int queries = spec.heads() * spec.headDim();
+    int keys = spec.kvHeads() * spec.headDim();
+    var vectors = new float[rows * (queries + 2 * keys)];
+    for (int row = 0; row < rows; row++) {
+      int at = row * (queries + 2 * keys);
+      for (int i = 0; i < queries; i++) {
+        vectors[at + i] = q.x()[q.at(row) + i] * spec.attentionScale();
+      }
+      System.arraycopy(k.x(), k.at(row), vectors, at + queries, keys);
+      System.arraycopy(v.x(), v.at(row), vectors, at + queries + keys, keys);
+    }
+    return vectors;
   }
 
   /// Bias, norm and rotation of a row's query or key heads.
@@ -308,7 +330,18 @@ final class VectorSession implements DecoderSession {
   }
 
   @Override
-  public void await() {}
+  public void await() {
+    RowCapture listener = capture;
+    for (int layer = 0; listener != null && layer < captured.size(); layer++) {
+      listener.layer(layer, captured.get(layer));
+    }
+    captured.clear();
+  }
+
+  @Override
+  public void capture(@Nullable RowCapture capture) {
+    this.capture = capture;
+  }
 
   @Override
   public List<SampleOutcome> sample(List<SampleRequest> requests) {
