@@ -6,5 +6,6 @@ module dev.tessera.kernels {
   requires jdk.incubator.vector;
 
   exports dev.tessera.kernels;
+  exports dev.tessera.kernels.codec;
   exports dev.tessera.kernels.scalar;
 }

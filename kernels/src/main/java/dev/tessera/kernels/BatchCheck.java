@@ -3,19 +3,22 @@ package dev.tessera.kernels;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
+import java.util.List;
 
-/// The checks of a [StepBatch] against the spec and the limits of a session. Kernels compute
+/// The checks of a [StepBatch] against the spec, limits and forms of a session. Kernels compute
 /// addresses from these numbers, so nothing here is left to an assertion.
 final class BatchCheck {
 
   private final StepBatch batch;
   private final DecoderSpec spec;
   private final SessionLimits limits;
+  private final CooledForms forms;
 
-  BatchCheck(StepBatch batch, DecoderSpec spec, SessionLimits limits) {
+  BatchCheck(StepBatch batch, DecoderSpec spec, SessionLimits limits, CooledForms forms) {
     this.batch = batch;
     this.spec = spec;
     this.limits = limits;
+    this.forms = forms;
   }
 
   void run() {
@@ -27,8 +30,10 @@ final class BatchCheck {
     checkLogitRows();
     int groups = spec.kv().groups().size();
     same("block tables", batch.tables().length, groups);
+    same("groups of coolings", batch.coolings().size(), groups);
     for (int group = 0; group < groups; group++) {
-      checkTables(spec.kv().groups().get(group), batch.tables()[group], limits.slabs()[group]);
+      checkTables(spec.kv().groups().get(group), batch.tables()[group]);
+      checkCoolings(group, batch.coolings().get(group));
     }
   }
 
@@ -70,22 +75,26 @@ final class BatchCheck {
     }
   }
 
-  private void checkTables(LayerGroup group, StepBatch.BlockTables tables, int slabs) {
+  private void checkTables(LayerGroup group, StepBatch.BlockTables tables) {
     int sequences = batch.sequences();
     same("starts of block tables", tables.starts().length, sequences + 1);
     same("first blocks", tables.firstBlocks().length, sequences);
     same("sink blocks", tables.sinkBlocks().length, sequences);
+    same("cooled forms in block tables", tables.cooled().length, forms.of(group.id()).size());
+    for (int[] refs : tables.cooled()) {
+      same("references of a cooled form", refs.length, tables.refs().length);
+    }
     if (tables.starts()[0] < 0 || tables.starts()[sequences] > tables.refs().length) {
       throw new IllegalArgumentException(
           "block tables span %d to %d of %d references"
               .formatted(tables.starts()[0], tables.starts()[sequences], tables.refs().length));
     }
     for (int sequence = 0; sequence < sequences; sequence++) {
-      checkTable(group, tables, sequence, slabs);
+      checkTable(group, tables, sequence);
     }
   }
 
-  private void checkTable(LayerGroup group, StepBatch.BlockTables tables, int sequence, int slabs) {
+  private void checkTable(LayerGroup group, StepBatch.BlockTables tables, int sequence) {
     int first = batch.firstPositions()[sequence];
     int last = first + batch.rowStarts()[sequence + 1] - batch.rowStarts()[sequence] - 1;
     int lastBlock = last / TileShape.BLOCK_TOKENS;
@@ -107,13 +116,72 @@ final class BatchCheck {
               + " positions %d to %d see blocks %d to %d"
                   .formatted(first, last, oldestSeen, lastBlock));
     }
-    for (int entry = tables.starts()[sequence]; entry < tables.starts()[sequence + 1]; entry++) {
-      int ref = tables.refs()[entry];
-      if (BlockRef.form(ref) != BlockRef.EXACT || BlockRef.slab(ref) >= slabs) {
+    for (int entry = 0; entry < entries; entry++) {
+      int block = entry < sinkBlocks ? entry : firstBlock + entry - sinkBlocks;
+      checkEntry(group, tables, sequence, tables.starts()[sequence] + entry, block);
+    }
+  }
+
+  /// Every form that a query of the step reads exists, and every reference names a slab.
+  private void checkEntry(
+      LayerGroup group, StepBatch.BlockTables tables, int sequence, int entry, int block) {
+    int first = batch.firstPositions()[sequence];
+    int last = first + batch.rowStarts()[sequence + 1] - batch.rowStarts()[sequence] - 1;
+    int lastBlock = last / TileShape.BLOCK_TOKENS;
+    int firstQuery = Math.max(block, first / TileShape.BLOCK_TOKENS);
+    // A rule's form never falls and passes over none: the queries between read all between.
+    int firstRead = forms.form(group.id(), firstQuery, block);
+    int lastRead = block > lastBlock ? -1 : forms.form(group.id(), lastBlock, block);
+    for (int form = 0; form <= tables.cooled().length; form++) {
+      int ref = form == BlockRef.EXACT ? tables.refs()[entry] : tables.cooled()[form - 1][entry];
+      if (ref != BlockRef.NONE) {
+        checkSlab(group.id(), ref, form, "table of sequence " + sequence);
+      } else if (form >= firstRead && form <= lastRead) {
         throw new IllegalArgumentException(
-            "table of sequence %d in group %d names slab %d in form %d; there are %d exact slabs"
-                .formatted(sequence, group.id(), BlockRef.slab(ref), BlockRef.form(ref), slabs));
+            "table of sequence %d in group %d lacks block %d in form %d;"
+                    .formatted(sequence, group.id(), block, form)
+                + " positions %d to %d read it".formatted(first, last));
       }
+    }
+  }
+
+  private void checkCoolings(int group, StepBatch.Coolings coolings) {
+    List<CooledForm> cooled = forms.of(group);
+    for (int i = 0; i < coolings.count(); i++) {
+      int block = coolings.blocks()[i];
+      int from = coolings.from()[i];
+      int to = coolings.to()[i];
+      int form = BlockRef.form(to);
+      if (block < 0 || block >= spec.maxPositions() / TileShape.BLOCK_TOKENS) {
+        throw new IllegalArgumentException(
+            "block %d cools in group %d; the model has %d positions"
+                .formatted(block, group, spec.maxPositions()));
+      }
+      if (form < 1
+          || form > cooled.size()
+          || (BlockRef.form(from) != BlockRef.EXACT && BlockRef.form(from) != form - 1)) {
+        throw new IllegalArgumentException(
+            "block %d cools from form %d to form %d in group %d, which has %d cooled forms"
+                .formatted(block, BlockRef.form(from), form, group, cooled.size()));
+      }
+      checkSlab(group, from, BlockRef.form(from), "a cooling of block " + block);
+      checkSlab(group, to, form, "a cooling of block " + block);
+    }
+  }
+
+  private void checkSlab(int group, int ref, int form, String who) {
+    int slabs =
+        form == BlockRef.EXACT ? limits.slabs()[group] : forms.of(group).get(form - 1).slabs();
+    if (BlockRef.form(ref) != form || BlockRef.slab(ref) >= slabs) {
+      throw new IllegalArgumentException(
+          "%s in group %d names slab %d in form %d; there are %d %s slabs"
+              .formatted(
+                  who,
+                  group,
+                  BlockRef.slab(ref),
+                  BlockRef.form(ref),
+                  slabs,
+                  form == BlockRef.EXACT ? "exact" : "form-" + form));
     }
   }
 

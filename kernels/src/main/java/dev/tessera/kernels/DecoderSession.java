@@ -33,8 +33,18 @@ public interface DecoderSession extends AutoCloseable {
   /// is given.
   void capture(@Nullable RowCapture capture);
 
+  /// Announces the forms in which blocks may exist besides the exact one. At most once, before the
+  /// first step that names one.
+  ///
+  /// @throws IllegalArgumentException if the forms are not of this decoder
+  /// @throws UnsupportedOperationException if the backend reads exact tiles only, or not these
+  ///   formats
+  void cool(CooledForms forms);
+
   /// Says that a slab's content is no longer needed, so that its memory may go back.
-  void discard(int group, int slab);
+  ///
+  /// @param form 0 for exact
+  void discard(int group, int form, int slab);
 
   @Override
   void close();

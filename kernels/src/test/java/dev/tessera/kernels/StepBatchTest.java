@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kernels.StepBatch.Coolings;
 import dev.tessera.kernels.testing.TinyDecoder;
 import dev.tessera.kvcache.BlockRef;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /// A group with a window of 100 tokens and 4 sinks, one with the whole sequence.
@@ -15,10 +17,11 @@ final class StepBatchTest {
 
   private static final DecoderSpec SPEC = TinyDecoder.builder().window(100, 4, 1).build(1).spec();
   private static final SessionLimits LIMITS = new SessionLimits(8, 2, 2, new int[] {10, 20});
+  private static final List<Coolings> NOTHING = Coolings.none(2);
 
   @Test
   void acceptsABlockTableWithAGapBehindTheSinks() {
-    assertDoesNotThrow(() -> valid().require(SPEC, LIMITS));
+    assertDoesNotThrow(() -> valid().require(SPEC, LIMITS, CooledForms.NONE));
   }
 
   @Test
@@ -32,7 +35,8 @@ final class StepBatchTest {
   @Test
   void refusesMoreRowsThanTheSessionHolds() {
     refuses(
-        new StepBatch(new int[9], new int[] {0, 9}, new int[] {300}, valid().tables(), new int[0]),
+        new StepBatch(
+            new int[9], new int[] {0, 9}, new int[] {300}, valid().tables(), new int[0], NOTHING),
         "a step of 9 rows exceeds the session's limit of 8");
   }
 
@@ -40,18 +44,29 @@ final class StepBatchTest {
   void refusesTokensOutsideTheVocabulary() {
     refuses(
         new StepBatch(
-            new int[] {0, 97}, new int[] {0, 2}, new int[] {300}, valid().tables(), new int[0]),
+            new int[] {0, 97},
+            new int[] {0, 2},
+            new int[] {300},
+            valid().tables(),
+            new int[0],
+            NOTHING),
         "row 1 has token 97; the vocabulary has 97");
     refuses(
         new StepBatch(
-            new int[] {-1, 0}, new int[] {0, 2}, new int[] {300}, valid().tables(), new int[0]),
+            new int[] {-1, 0},
+            new int[] {0, 2},
+            new int[] {300},
+            valid().tables(),
+            new int[0],
+            NOTHING),
         "row 0 has token -1; the vocabulary has 97");
   }
 
   @Test
   void refusesPositionsBeyondTheModel() {
     refuses(
-        new StepBatch(new int[2], new int[] {0, 2}, new int[] {4095}, valid().tables(), new int[0]),
+        new StepBatch(
+            new int[2], new int[] {0, 2}, new int[] {4095}, valid().tables(), new int[0], NOTHING),
         "sequence 0 has 2 rows from position 4095; the model has 4096 positions");
   }
 
@@ -59,7 +74,12 @@ final class StepBatchTest {
   void refusesLogitsThatDoNotAscend() {
     refuses(
         new StepBatch(
-            new int[2], new int[] {0, 2}, new int[] {300}, valid().tables(), new int[] {1, 1}),
+            new int[2],
+            new int[] {0, 2},
+            new int[] {300},
+            valid().tables(),
+            new int[] {1, 1},
+            NOTHING),
         "logits of row 1 after row 1, in a batch of 2 rows");
   }
 
@@ -101,14 +121,15 @@ final class StepBatchTest {
   @Test
   void refusesTablesThatPointOutsideTheirReferences() {
     BlockTables window =
-        new BlockTables(new int[] {0, 4}, new int[] {3}, new int[] {1}, new int[3]);
+        BlockTables.exact(new int[] {0, 4}, new int[] {3}, new int[] {1}, new int[3]);
     refuses(
         new StepBatch(
             new int[2],
             new int[] {0, 2},
             new int[] {300},
             new BlockTables[] {window, valid().tables()[1]},
-            new int[0]),
+            new int[0],
+            NOTHING),
         "block tables span 0 to 4 of 3 references");
   }
 
@@ -119,21 +140,24 @@ final class StepBatchTest {
 
   private static StepBatch withWindowTable(int[] refs, int firstBlock, int sinkBlocks) {
     var window =
-        new BlockTables(
+        BlockTables.exact(
             new int[] {0, refs.length}, new int[] {firstBlock}, new int[] {sinkBlocks}, refs);
     var whole = new int[5];
     Arrays.setAll(whole, i -> i);
-    var full = new BlockTables(new int[] {0, 5}, new int[] {0}, new int[] {0}, whole);
+    var full = BlockTables.exact(new int[] {0, 5}, new int[] {0}, new int[] {0}, whole);
     return new StepBatch(
         new int[2],
         new int[] {0, 2},
         new int[] {300},
         new BlockTables[] {window, full},
-        new int[] {1});
+        new int[] {1},
+        NOTHING);
   }
 
   private static void refuses(StepBatch batch, String message) {
-    var thrown = assertThrows(IllegalArgumentException.class, () -> batch.require(SPEC, LIMITS));
+    var thrown =
+        assertThrows(
+            IllegalArgumentException.class, () -> batch.require(SPEC, LIMITS, CooledForms.NONE));
     assertEquals(message, thrown.getMessage());
   }
 }

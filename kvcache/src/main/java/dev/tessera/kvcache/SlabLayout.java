@@ -10,7 +10,7 @@ public record SlabLayout(LayerGroup group, int kvHeads, TileFormat key, TileForm
   /// Alignment of a tile in bytes: a cache line, and the widest vector.
   public static final long ALIGNMENT = 64;
 
-  private static long align(long bytes) {
+  static long align(long bytes) {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   }
 

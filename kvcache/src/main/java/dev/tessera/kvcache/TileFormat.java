@@ -6,7 +6,7 @@ import java.lang.foreign.MemoryLayout;
 ///
 /// The layout is the only definition of the byte order; the C header that the kernels include is
 /// rendered from it. A change of layout or meaning needs a new version.
-public sealed interface TileFormat permits ExactFormat {
+public sealed interface TileFormat permits ExactFormat, CodedFormat {
 
   /// The name in policies, metrics and the block hash, for example `exact-f16`.
   String name();

@@ -78,7 +78,7 @@ final class NativePrimitives implements Primitives {
   private float[] attend(NativeDecoder decoder, AttentionProblem problem, int first, int rows) {
     int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
     var tables =
-        new StepBatch.BlockTables(
+        StepBatch.BlockTables.exact(
             new int[] {0, blocks},
             new int[] {0},
             new int[] {0},
@@ -89,7 +89,8 @@ final class NativePrimitives implements Primitives {
             new int[] {0, rows},
             new int[] {first},
             new StepBatch.BlockTables[] {tables},
-            new int[0]));
+            new int[0],
+            StepBatch.Coolings.none(1)));
 
     int width = problem.heads() * problem.headDim();
     int kvWidth = problem.kvHeads() * problem.headDim();

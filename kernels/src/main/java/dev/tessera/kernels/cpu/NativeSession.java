@@ -1,5 +1,6 @@
 package dev.tessera.kernels.cpu;
 
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
@@ -90,7 +91,7 @@ final class NativeSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     requireIdle();
-    batch.require(spec, limits);
+    batch.require(spec, limits, CooledForms.NONE);
     decoder.batch(batch);
     stepRows = batch.rows();
     logitRows = batch.logitRows().length;
@@ -174,7 +175,12 @@ final class NativeSession implements DecoderSession {
   }
 
   @Override
-  public void discard(int group, int slab) {
+  public void cool(CooledForms forms) {
+    throw new UnsupportedOperationException(NativeBackendProvider.NAME + " reads exact tiles only");
+  }
+
+  @Override
+  public void discard(int group, int form, int slab) {
     Objects.checkIndex(slab, limits.slabs()[group]);
     decoder.discard(group, slab);
   }

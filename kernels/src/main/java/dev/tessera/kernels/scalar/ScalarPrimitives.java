@@ -20,7 +20,7 @@ final class ScalarPrimitives implements Primitives {
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), headDim);
     int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
     int[] slabs = IntStream.range(0, blocks).toArray();
-    var tables = new BlockTables(new int[] {0, blocks}, new int[] {0}, new int[] {0}, slabs);
+    var tables = BlockTables.exact(new int[] {0, blocks}, new int[] {0}, new int[] {0}, slabs);
     var context =
         new Context(new Tiles(ScalarBackend.slab(group, kv), blocks), tables, group, 0, 0);
     double[] k = Textbook.toDoubles(problem.k());

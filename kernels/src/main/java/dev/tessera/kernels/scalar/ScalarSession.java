@@ -2,6 +2,7 @@ package dev.tessera.kernels.scalar;
 
 import static dev.tessera.kernels.DecoderWeights.NO_LAYER;
 
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
@@ -64,7 +65,7 @@ final class ScalarSession implements DecoderSession {
 
   @Override
   public void submit(StepBatch batch) {
-    batch.require(spec, limits);
+    batch.require(spec, limits, CooledForms.NONE);
     double[] x = embed(batch.tokenIds());
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       double[] attention = norm(x, WeightRole.ATTENTION_NORM, layer);
@@ -233,7 +234,12 @@ final class ScalarSession implements DecoderSession {
   }
 
   @Override
-  public void discard(int group, int slab) {
+  public void cool(CooledForms forms) {
+    throw new UnsupportedOperationException(ScalarBackend.NAME + " reads exact tiles only");
+  }
+
+  @Override
+  public void discard(int group, int form, int slab) {
     tiles[group].discard(slab);
   }
 

@@ -29,7 +29,7 @@ final class VectorPrimitives implements Primitives {
     var kv = new KvGeometry(List.of(group), 1, kvHeads, headDim);
     int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
     var tables =
-        new BlockTables(
+        BlockTables.exact(
             new int[] {0, blocks},
             new int[] {0},
             new int[] {0},

@@ -1,5 +1,6 @@
 package dev.tessera.kernels.vector;
 
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Dequantizer;
@@ -116,7 +117,7 @@ final class VectorSession implements DecoderSession {
 
   @Override
   public void submit(StepBatch batch) {
-    batch.require(spec, limits);
+    batch.require(spec, limits, CooledForms.NONE);
     int rows = batch.rows();
     place(batch);
     embed(batch.tokenIds());
@@ -359,7 +360,12 @@ final class VectorSession implements DecoderSession {
   }
 
   @Override
-  public void discard(int group, int slab) {
+  public void cool(CooledForms forms) {
+    throw new UnsupportedOperationException(VectorBackend.NAME + " reads exact tiles only");
+  }
+
+  @Override
+  public void discard(int group, int form, int slab) {
     tiles.get(group).discard(slab);
   }
 

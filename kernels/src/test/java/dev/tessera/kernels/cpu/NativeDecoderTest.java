@@ -46,14 +46,16 @@ final class NativeDecoderTest {
     try (var decoder = new NativeDecoder(kernels, spec, NativeBackend.slabs(kv), limits)) {
       decoder.ready(2, limits, 64);
       var tables =
-          new StepBatch.BlockTables(new int[] {0, 1}, new int[] {0}, new int[] {0}, new int[] {0});
+          StepBatch.BlockTables.exact(
+              new int[] {0, 1}, new int[] {0}, new int[] {0}, new int[] {0});
       decoder.batch(
           new StepBatch(
               new int[] {0},
               new int[] {0, 1},
               new int[] {0},
               new StepBatch.BlockTables[] {tables},
-              new int[] {0}));
+              new int[] {0},
+              StepBatch.Coolings.none(1)));
       var first = CompletableFuture.supplyAsync(() -> kernels.step(decoder.address(), 0));
       decoder.breakStep();
       assertFalse(first.join());

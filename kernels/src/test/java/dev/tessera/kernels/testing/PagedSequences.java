@@ -103,7 +103,8 @@ public final class PagedSequences {
         rowStarts,
         firstPositions,
         groupTables,
-        IntStream.range(0, tokenIds.size()).toArray());
+        IntStream.range(0, tokenIds.size()).toArray(),
+        StepBatch.Coolings.none(groupTables.length));
   }
 
   /// Ends a sequence. Its slabs are the next to be used again, just as it left them.
@@ -151,7 +152,7 @@ public final class PagedSequences {
           .forEach(refs::add);
       starts[i + 1] = refs.size();
     }
-    return new StepBatch.BlockTables(
+    return StepBatch.BlockTables.exact(
         starts, firstBlocks, sinkBlocks, refs.stream().mapToInt(Integer::intValue).toArray());
   }
 
@@ -166,7 +167,7 @@ public final class PagedSequences {
       for (int block : List.copyOf(table.keySet())) {
         if (block >= sinkBlocks && (block + 1) * BLOCK <= firstSeen) {
           int slab = table.remove(block);
-          session.discard(group.id(), slab);
+          session.discard(group.id(), BlockRef.EXACT, slab);
           freeSlabs.get(group.id()).addFirst(slab);
         }
       }

@@ -69,12 +69,18 @@ public final class ForwardPass implements AutoCloseable {
     int blocks = Math.ceilDiv(position + tokens.length, TileShape.BLOCK_TOKENS);
     int[] refs = new int[blocks];
     Arrays.setAll(refs, slab -> BlockRef.of(BlockRef.EXACT, slab));
-    var table = new StepBatch.BlockTables(new int[] {0, blocks}, new int[1], new int[1], refs);
+    var table = StepBatch.BlockTables.exact(new int[] {0, blocks}, new int[1], new int[1], refs);
     var tables = new StepBatch.BlockTables[spec.kv().groups().size()];
     Arrays.fill(tables, table);
     int[] rows = new int[tokens.length];
     Arrays.setAll(rows, row -> row);
-    return new StepBatch(tokens, new int[] {0, tokens.length}, new int[] {position}, tables, rows);
+    return new StepBatch(
+        tokens,
+        new int[] {0, tokens.length},
+        new int[] {position},
+        tables,
+        rows,
+        StepBatch.Coolings.none(tables.length));
   }
 
   @Override

@@ -35,7 +35,8 @@ final class BatchBuilder {
     for (int g = 0; g < groups; g++) {
       tables[g] = tables(chunks, g);
     }
-    return new StepBatch(tokenIds, rowStarts, firstPositions, tables, logitRows);
+    return new StepBatch(
+        tokenIds, rowStarts, firstPositions, tables, logitRows, StepBatch.Coolings.none(groups));
   }
 
   private static StepBatch.BlockTables tables(List<StepPlan.Chunk> chunks, int group) {
@@ -52,7 +53,7 @@ final class BatchBuilder {
     for (int s = 0; s < chunks.size(); s++) {
       table(chunks.get(s), group).copyRefs(refs, starts[s]);
     }
-    return new StepBatch.BlockTables(starts, firstBlocks, sinkBlocks, refs);
+    return StepBatch.BlockTables.exact(starts, firstBlocks, sinkBlocks, refs);
   }
 
   private static BlockTable table(StepPlan.Chunk chunk, int group) {

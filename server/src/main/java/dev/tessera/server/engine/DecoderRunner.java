@@ -22,8 +22,8 @@ final class DecoderRunner implements ModelRunner {
   }
 
   @Override
-  public void discard(int group, int slab) {
-    session.discard(group, slab);
+  public void discard(int group, int form, int slab) {
+    session.discard(group, form, slab);
   }
 
   @Override

@@ -128,7 +128,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
             config.policy(),
             new MemoryBudget(config.kvBudgetBytes()),
             fingerprint,
-            (group, form, slab) -> runner.discard(group, slab));
+            runner::discard);
     ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
     Engine engine = new Engine(config, facts, cache, runner, listener);
     LOG.log(

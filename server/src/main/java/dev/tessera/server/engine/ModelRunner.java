@@ -14,7 +14,9 @@ interface ModelRunner extends AutoCloseable {
   List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests);
 
   /// Says that a slab's content is no longer needed.
-  void discard(int group, int slab);
+  ///
+  /// @param form 0 for exact
+  void discard(int group, int form, int slab);
 
   @Override
   void close();

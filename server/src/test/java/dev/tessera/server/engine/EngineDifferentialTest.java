@@ -192,7 +192,7 @@ final class EngineDifferentialTest {
               KvPolicy.EXACT,
               new MemoryBudget(budget),
               new byte[0],
-              (group, form, slab) -> runner.discard(group, slab));
+              runner::discard);
       // A clock that stands still: then rows alone, not time, cut the prompts.
       EngineCore core =
           new EngineCore(

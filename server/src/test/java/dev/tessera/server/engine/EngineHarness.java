@@ -72,12 +72,7 @@ final class EngineHarness {
                             ElementType.F16, ExactFormat.Arrangement.TOKEN_MAJOR, shape)))
             .toList();
     return new KvCache(
-        geometry,
-        slabs,
-        KvPolicy.EXACT,
-        new MemoryBudget(bytes),
-        new byte[] {1},
-        (group, form, slab) -> runner.discard(group, slab));
+        geometry, slabs, KvPolicy.EXACT, new MemoryBudget(bytes), new byte[] {1}, runner::discard);
   }
 
   static LayerGroup full() {

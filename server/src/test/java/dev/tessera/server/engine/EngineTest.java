@@ -46,8 +46,8 @@ final class EngineTest {
     }
 
     @Override
-    public void discard(int group, int slab) {
-      model.discard(group, slab);
+    public void discard(int group, int form, int slab) {
+      model.discard(group, form, slab);
     }
 
     @Override

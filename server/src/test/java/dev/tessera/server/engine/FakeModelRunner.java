@@ -158,7 +158,7 @@ final class FakeModelRunner implements ModelRunner {
   }
 
   @Override
-  public void discard(int group, int slab) {
+  public void discard(int group, int form, int slab) {
     slabs.remove((long) group << 32 | slab);
   }
 

@@ -1,0 +1,74 @@
+package dev.tessera.kernels;
+
+import dev.tessera.kvcache.CoolingRule;
+import java.util.ArrayList;
+import java.util.List;
+
+/// The forms besides the exact one in which a session's blocks may exist, and the rule by which
+/// queries read them.
+///
+/// Form f of a tile is the cut of its form f - 1, or, where that one is exact, its code. So it does
+/// not matter which of them a tile is cooled from: a cooling that passes over forms is defined as
+/// the chain of coolings through them.
+///
+/// @param groups `[groups][form - 1]`; an empty list for a group that never cools. Empty altogether
+///   where none does
+public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
+
+  /// Every block is exact, always.
+  public static final CooledForms NONE = new CooledForms(CoolingRule.NEVER, List.of());
+
+  public CooledForms {
+    var copies = new ArrayList<List<CooledForm>>();
+    for (int group = 0; group < groups.size(); group++) {
+      List<CooledForm> forms = List.copyOf(groups.get(group));
+      if (!forms.isEmpty() && forms.size() != rule.forms()) {
+        throw new IllegalArgumentException(
+            "layer group %d has %d cooled forms; the rule has ages for %d"
+                .formatted(group, forms.size(), rule.forms()));
+      }
+      for (CooledForm form : forms) {
+        if (form.layout().group().id() != group || !form.layout().group().isFull()) {
+          throw new IllegalArgumentException(
+              "a form of layer group %s at index %d; groups with a window stay exact"
+                  .formatted(form.layout().group(), group));
+        }
+      }
+      copies.add(forms);
+    }
+    groups = List.copyOf(copies);
+  }
+
+  /// The cooled forms of a group, form 1 first; none if it never cools.
+  public List<CooledForm> of(int group) {
+    return groups.isEmpty() ? List.of() : groups.get(group);
+  }
+
+  /// The form in which a query in block `queryBlock` reads block `block` of a group.
+  public int form(int group, int queryBlock, int block) {
+    return of(group).isEmpty() ? 0 : rule.form(queryBlock, block);
+  }
+
+  /// Checks that these forms are of this decoder.
+  public void require(DecoderSpec spec) {
+    if (groups.isEmpty()) {
+      return;
+    }
+    Shapes.require("groups of cooled forms", groups.size(), spec.kv().groups().size());
+    for (List<CooledForm> forms : groups) {
+      for (CooledForm form : forms) {
+        int id = form.layout().group().id();
+        if (!form.layout().group().equals(spec.kv().groups().get(id))
+            || form.layout().kvHeads() != spec.kvHeads()) {
+          throw new IllegalArgumentException(
+              "a form of %s with %d KV heads; the model has %s with %d"
+                  .formatted(
+                      form.layout().group(),
+                      form.layout().kvHeads(),
+                      spec.kv().groups().get(id),
+                      spec.kvHeads()));
+        }
+      }
+    }
+  }
+}
