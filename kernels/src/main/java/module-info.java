@@ -3,7 +3,7 @@
 module dev.tessera.kernels {
   requires transitive dev.tessera.kvcache;
   requires static transitive org.jspecify;
-  requires jdk.incubator.vector;
+  requires static jdk.incubator.vector; // only the vector backend needs it
 
   exports dev.tessera.kernels;
   exports dev.tessera.kernels.codec;

@@ -14,6 +14,9 @@ public final class Backends {
   /// The request that leaves the choice to us.
   public static final String AUTO = "auto";
 
+  /// The name of the native backend, the only one with a choice of instruction sets.
+  public static final String NATIVE = NativeBackendProvider.NAME;
+
   private Backends() {}
 
   /// A backend, and why the ones before it were not taken.

@@ -38,7 +38,8 @@ public final class VectorBackend implements Backend {
     public Availability open(BackendOptions options) {
       if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
         return new Availability.Unavailable(
-            "Java was started without --add-modules jdk.incubator.vector");
+            "Java was started without --add-modules jdk.incubator.vector; the launcher adds it"
+                + " where the vector backend is asked for by name or the native library is absent");
       }
       return new Availability.Ready(new VectorBackend(options.threads()));
     }

@@ -1,5 +1,6 @@
 package dev.tessera.server.bench;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -33,7 +34,18 @@ public final class HttpProbe implements Probe, AutoCloseable {
     this.apiKey = apiKey;
     HttpResponse<String> response =
         http.send(request("/v1/models").GET().build(), HttpResponse.BodyHandlers.ofString());
-    JsonNode model = JSON.readTree(response.body()).at("/data/0");
+    if (response.statusCode() == 401) {
+      throw new IOException("it wants a key (--url-key)");
+    }
+    JsonNode model;
+    try {
+      model = JSON.readTree(response.body()).at("/data/0");
+    } catch (JsonProcessingException e) {
+      throw new IOException(
+          "it answers %d, and not as an OpenAI-compatible server does"
+              .formatted(response.statusCode()),
+          e);
+    }
     this.contextTokens = model.at("/max_model_len").asInt(2048);
     this.vocabulary = model.at("/meta/n_vocab").asInt(32_000);
   }

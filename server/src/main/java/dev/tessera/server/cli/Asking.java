@@ -29,11 +29,16 @@ final class Asking {
   @Option(
       names = "--temperature",
       paramLabel = "NUMBER",
-      description = "0 for the likeliest answer")
+      description =
+          "0 for the likeliest answer (default: the server's; for a model loaded here its own"
+              + " recommendation, else 0.7)")
   private @Nullable Double temperature;
 
   @Option(names = "--seed", paramLabel = "NUMBER", description = "Makes an answer repeatable")
   private @Nullable Long seed;
+
+  /// Where neither the caller nor the model says: OpenAI's 1 lets small models wander.
+  private static final double CALM_TEMPERATURE = 0.7;
 
   /// Work with a client.
   interface Work {
@@ -48,6 +53,9 @@ final class Asking {
     }
     try (LocalServer server = LocalServer.start(configuration);
         var client = new ChatClient(server.url(), server.key())) {
+      if (temperature == null && server.engine().model().samplingDefaults().temperature() == null) {
+        temperature = CALM_TEMPERATURE;
+      }
       return work.run(client);
     }
   }

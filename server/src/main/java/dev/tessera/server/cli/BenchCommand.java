@@ -7,6 +7,7 @@ import dev.tessera.server.bench.EngineProbe;
 import dev.tessera.server.bench.HttpProbe;
 import dev.tessera.server.bench.Probe;
 import dev.tessera.server.bench.Workload;
+import dev.tessera.server.http.Texts;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.management.ManagementFactory;
@@ -64,10 +65,15 @@ final class BenchCommand extends ConfiguredCommand {
       throw CommandFailure.usage("--rounds must be at least 1, is " + rounds);
     }
     if (url != null) {
-      try (var probe = new HttpProbe(url, key)) {
-        report(url, List.of(new Column("http", probe)));
+      String base = ServerUrl.base(url);
+      try (var probe = new HttpProbe(base, key)) {
+        report(base, List.of(new Column("http", probe)));
+      } catch (java.net.ConnectException e) {
+        throw CommandFailure.failed("no server answers at " + base);
       } catch (IOException e) {
-        throw CommandFailure.failed("the server at %s: %s".formatted(url, e.getMessage()));
+        throw CommandFailure.failed(
+            "the server at %s: %s"
+                .formatted(base, Texts.printable(String.valueOf(e.getMessage()))));
       }
       return 0;
     }

@@ -1,5 +1,6 @@
 package dev.tessera.server.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -36,10 +37,10 @@ final class ChatClient implements AutoCloseable {
   /// What to ask for beside the text; null leaves it to the server.
   record Wishes(@Nullable Integer maxTokens, @Nullable Double temperature, @Nullable Long seed) {}
 
-  /// @param base with or without `/v1`
-  ChatClient(String base, @Nullable String apiKey) {
-    String trimmed = base.endsWith("/") ? base.substring(0, base.length() - 1) : base;
-    this.base = trimmed.endsWith("/v1") ? trimmed : trimmed + "/v1";
+  /// @param url with or without `/v1`
+  /// @throws CommandFailure if it is not the address of a server
+  ChatClient(String url, @Nullable String apiKey) {
+    this.base = ServerUrl.base(url) + "/v1";
     this.apiKey = apiKey;
   }
 
@@ -49,7 +50,7 @@ final class ChatClient implements AutoCloseable {
   /// @return the whole answer
   /// @throws CommandFailure with what the server says is wrong
   String chat(List<Message> messages, Wishes wishes, Consumer<String> text)
-      throws IOException, InterruptedException {
+      throws InterruptedException {
     ObjectNode body = JSON.createObjectNode();
     var list = body.putArray("messages");
     for (Message message : messages) {
@@ -58,9 +59,8 @@ final class ChatClient implements AutoCloseable {
     return stream("/chat/completions", body, wishes, "/choices/0/delta/content", text);
   }
 
-  /// Asks for a text's continuation.
-  String complete(String prompt, Wishes wishes, Consumer<String> text)
-      throws IOException, InterruptedException {
+  /// Asks for a text's continuation; otherwise like [#chat].
+  String complete(String prompt, Wishes wishes, Consumer<String> text) throws InterruptedException {
     ObjectNode body = JSON.createObjectNode();
     body.put("prompt", prompt);
     return stream("/completions", body, wishes, "/choices/0/text", text);
@@ -68,7 +68,7 @@ final class ChatClient implements AutoCloseable {
 
   private String stream(
       String path, ObjectNode body, Wishes wishes, String pointer, Consumer<String> text)
-      throws IOException, InterruptedException {
+      throws InterruptedException {
     body.put("stream", true);
     if (wishes.maxTokens() != null) {
       body.put("max_tokens", wishes.maxTokens());
@@ -79,24 +79,44 @@ final class ChatClient implements AutoCloseable {
     if (wishes.seed() != null) {
       body.put("seed", wishes.seed());
     }
+    try {
+      return exchange(path, JSON.writeValueAsBytes(body), pointer, text);
+    } catch (java.net.ConnectException e) {
+      throw CommandFailure.failed("no server answers at " + base);
+    } catch (IOException e) {
+      if (Thread.interrupted()) { // a read says it so
+        throw (InterruptedException) new InterruptedException().initCause(e);
+      }
+      throw CommandFailure.failed(
+          "the server at %s: %s".formatted(base, Texts.printable(String.valueOf(e.getMessage()))));
+    }
+  }
+
+  private String exchange(String path, byte[] body, String pointer, Consumer<String> text)
+      throws IOException, InterruptedException {
     var request =
         HttpRequest.newBuilder(URI.create(base + path))
             .header("Content-Type", "application/json")
-            .POST(HttpRequest.BodyPublishers.ofByteArray(JSON.writeValueAsBytes(body)));
+            .POST(HttpRequest.BodyPublishers.ofByteArray(body));
     if (apiKey != null) {
       request.header("Authorization", "Bearer " + apiKey);
     }
-    HttpResponse<InputStream> response;
-    try {
-      response = http.send(request.build(), HttpResponse.BodyHandlers.ofInputStream());
-    } catch (java.net.ConnectException e) {
-      throw CommandFailure.failed("no server answers at " + base);
-    }
+    HttpResponse<InputStream> response =
+        http.send(request.build(), HttpResponse.BodyHandlers.ofInputStream());
     try (InputStream in = response.body()) {
       if (response.statusCode() != 200) {
-        throw CommandFailure.failed(error(JSON.readTree(in.readAllBytes()), response.statusCode()));
+        throw CommandFailure.failed(refusal(in.readAllBytes(), response.statusCode()));
       }
       return read(in, pointer, text);
+    }
+  }
+
+  /// What an answer that is none says: an error in OpenAI's form, or whatever else listens there.
+  private String refusal(byte[] body, int status) throws IOException {
+    try {
+      return error(JSON.readTree(body), status);
+    } catch (JsonProcessingException e) {
+      return "%s answered %d, and not as an OpenAI-compatible server does".formatted(base, status);
     }
   }
 

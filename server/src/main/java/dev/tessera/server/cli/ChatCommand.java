@@ -35,17 +35,21 @@ final class ChatCommand extends ConfiguredCommand {
         });
   }
 
-  private void converse(ChatClient client, Terminal terminal)
-      throws IOException, InterruptedException {
+  private void converse(ChatClient client, Terminal terminal) {
     LineReader reader = LineReaderBuilder.builder().terminal(terminal).build();
     PrintWriter out = terminal.writer();
-    out.println("Type a message; /new begins anew, /exit or Ctrl-D ends.");
+    out.println("Type a message; /new begins anew, Ctrl-C stops an answer, /exit or Ctrl-D ends.");
     List<Message> messages = asking.conversation(null);
     while (true) {
       String line;
       try {
         line = reader.readLine("> ").strip();
-      } catch (UserInterruptException | EndOfFileException e) {
+      } catch (UserInterruptException e) {
+        if (e.getPartialLine().isBlank()) {
+          return;
+        }
+        continue; // the line was given up, not the conversation
+      } catch (EndOfFileException e) {
         return;
       }
       switch (line) {
@@ -54,28 +58,41 @@ final class ChatCommand extends ConfiguredCommand {
           return;
         }
         case "/new" -> messages = asking.conversation(null);
-        default -> answer(client, out, messages, line);
+        default -> answer(client, terminal, messages, line);
       }
     }
   }
 
-  private void answer(ChatClient client, PrintWriter out, List<Message> messages, String line)
-      throws IOException, InterruptedException {
+  /// Asks, and prints the answer as it comes. Ctrl-C ends the answer; what was said until then
+  /// stays in the conversation.
+  private void answer(ChatClient client, Terminal terminal, List<Message> messages, String line) {
+    PrintWriter out = terminal.writer();
+    var said = new StringBuilder();
+    Thread self = Thread.currentThread();
+    Terminal.SignalHandler before =
+        terminal.handle(Terminal.Signal.INT, signal -> self.interrupt());
     messages.add(new Message("user", line));
     try {
-      String answer =
-          client.chat(
-              messages,
-              asking.wishes(),
-              piece -> {
-                out.print(piece);
-                out.flush();
-              });
-      messages.add(new Message("assistant", answer));
+      client.chat(
+          messages,
+          asking.wishes(),
+          piece -> {
+            said.append(piece);
+            out.print(piece);
+            out.flush();
+          });
       out.println();
+    } catch (InterruptedException e) {
+      out.println(said.isEmpty() ? "(stopped)" : " (stopped)");
     } catch (CommandFailure e) {
-      messages.removeLast();
       out.println(e.getMessage());
+    } finally {
+      terminal.handle(Terminal.Signal.INT, before);
+    }
+    if (said.isEmpty()) {
+      messages.removeLast();
+    } else {
+      messages.add(new Message("assistant", said.toString()));
     }
     out.flush();
   }

@@ -1,10 +1,13 @@
 package dev.tessera.server.cli;
 
+import com.fasterxml.jackson.core.JsonLocation;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.tessera.server.http.Texts;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -61,6 +64,16 @@ final class Configuration {
     }
   }
 
+  /// Whether somebody has set the key: by a flag, by a variable, or to another value than the
+  /// default in the file, which lists every key.
+  boolean isSet(Option<?> option) {
+    Setting setting = settings.get(option.key());
+    return setting != null
+        && (!setting.text.equals(option.absent())
+            || setting.source.equals(option.flag())
+            || setting.source.equals(option.variable()));
+  }
+
   /// The file to read where no flag names one: `config/application.yaml` beside the launcher.
   static @Nullable Path defaultFile(@Nullable String home) {
     if (home == null) {
@@ -74,6 +87,16 @@ final class Configuration {
     JsonNode root;
     try {
       root = new YAMLMapper().readTree(Files.readString(file));
+    } catch (JsonProcessingException e) {
+      JsonLocation place = e.getLocation();
+      throw CommandFailure.usage(
+          "%s%s: not YAML: %s"
+              .formatted(
+                  file,
+                  place == null ? "" : ", line " + place.getLineNr(),
+                  Texts.printable(firstLine(e.getOriginalMessage()))));
+    } catch (NoSuchFileException e) {
+      throw CommandFailure.usage("the configuration %s does not exist".formatted(file));
     } catch (IOException e) {
       throw CommandFailure.usage(
           "cannot read the configuration %s: %s"
@@ -92,6 +115,16 @@ final class Configuration {
       }
     }
     return values;
+  }
+
+  /// SnakeYAML says in several lines what is wrong and where: the first that is no place is the
+  /// reason.
+  private static String firstLine(String message) {
+    List<String> lines = message.lines().map(String::strip).toList();
+    return lines.stream()
+        .filter(line -> line.startsWith("expected") || line.startsWith("found"))
+        .findFirst()
+        .orElse(lines.isEmpty() ? "" : lines.getFirst());
   }
 
   private static void flatten(String path, JsonNode node, Map<String, String> values, Path file) {

@@ -31,6 +31,11 @@ abstract class ConfiguredCommand implements Callable<Integer> {
   /// The options whose flags this command takes.
   abstract List<dev.tessera.server.cli.Option<?>> options();
 
+  /// What is logged where nobody says: a command with an answer of its own leaves the stage to it.
+  String usualLogLevel() {
+    return "warning";
+  }
+
   /// Does the work.
   ///
   /// @return the exit code
@@ -67,7 +72,10 @@ abstract class ConfiguredCommand implements Callable<Integer> {
               : Path.of(named);
     }
     var configuration = Configuration.of(flags(), System.getenv(), chosen);
-    LogSetup.apply(configuration.get(Options.LOG_LEVEL));
+    LogSetup.apply(
+        configuration.isSet(Options.LOG_LEVEL)
+            ? configuration.get(Options.LOG_LEVEL)
+            : usualLogLevel());
     return run(configuration);
   }
 

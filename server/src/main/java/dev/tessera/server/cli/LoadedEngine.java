@@ -134,7 +134,7 @@ final class LoadedEngine implements AutoCloseable {
     int threads = configuration.get(Options.THREADS);
     Backends.Choice choice =
         Backends.choose(
-            configuration.get(Options.BACKEND),
+            requested(configuration),
             new BackendOptions(
                 threads == 0 ? MachineLimits.detect().processors() : threads,
                 configuration.get(Options.ISA)));
@@ -146,6 +146,19 @@ final class LoadedEngine implements AutoCloseable {
             ? ""
             : "; passed over " + String.join("; ", choice.passedOver()));
     return choice;
+  }
+
+  /// An instruction set that was asked for is a request for the native kernels: nothing else has
+  /// one, and nothing else may stand in for it.
+  private static String requested(Configuration configuration) {
+    String backend = configuration.get(Options.BACKEND);
+    boolean hasIsa = !configuration.get(Options.ISA).equals(Options.ISA.absent());
+    if (hasIsa && !backend.equals(Backends.AUTO) && !backend.equals(Backends.NATIVE)) {
+      throw CommandFailure.usage(
+          "--isa: only %s has instruction sets, and the backend is %s"
+              .formatted(Backends.NATIVE, Texts.printable(backend)));
+    }
+    return hasIsa && backend.equals(Backends.AUTO) ? Backends.NATIVE : backend;
   }
 
   private static void requireExactTiles(Configuration configuration) {

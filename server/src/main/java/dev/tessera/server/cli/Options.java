@@ -108,7 +108,7 @@ final class Options {
           "--isa",
           "NAME",
           "auto",
-          Function.identity(),
+          text -> oneOf(text, "auto", "avx512", "avx2", "portable"),
           "Instruction set of the native kernels: auto, avx512, avx2 or portable");
   static final Option<Integer> THREADS =
       new Option<>(
@@ -226,7 +226,8 @@ final class Options {
           "LEVEL",
           "info",
           text -> oneOf(text, "debug", "info", "warning", "error"),
-          "What is logged: debug, info, warning or error");
+          "What is logged: debug, info, warning or error; info is for serve, the other commands"
+              + " log warnings");
 
   /// In the order of the file.
   static final List<Option<?>> ALL =

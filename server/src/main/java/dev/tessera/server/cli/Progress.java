@@ -36,6 +36,9 @@ final class Progress implements AutoCloseable {
       if (current != null) {
         current.stepTo((long) (Math.clamp(share, 0, 1) * STEPS));
       }
+      if (share >= 1) {
+        close(); // what is logged next has the line for itself
+      }
     };
   }
 
@@ -51,6 +54,8 @@ final class Progress implements AutoCloseable {
               .setTaskName(what)
               .setInitialMax(total)
               .setUpdateIntervalMillis(100)
+              .clearDisplayOnFinish()
+              .hideEta()
               .setStyle(ProgressBarStyle.COLORFUL_UNICODE_BLOCK);
       if (bytes) {
         builder.setUnit(" MiB", 1L << 20).showSpeed();

@@ -49,14 +49,15 @@ final class RunCommand extends ConfiguredCommand {
           } else {
             client.chat(asking.conversation(asked), asking.wishes(), piece -> print(out, piece));
           }
-          out.println();
-          out.flush();
+          print(out, System.lineSeparator());
           return 0;
         });
   }
 
   private static void print(PrintWriter out, String piece) {
     out.print(piece);
-    out.flush();
+    if (out.checkError()) { // flushes
+      throw CommandFailure.failed("cannot write to standard output");
+    }
   }
 }

@@ -3,6 +3,7 @@ package dev.tessera.server.cli;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.http.ApiServer;
 import dev.tessera.server.http.HttpSettings;
+import dev.tessera.server.http.Texts;
 import dev.tessera.server.metrics.ServerMetrics;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
@@ -26,6 +27,11 @@ final class ServeCommand extends ConfiguredCommand {
   @Override
   List<Option<?>> options() {
     return Options.ALL;
+  }
+
+  @Override
+  String usualLogLevel() {
+    return Options.LOG_LEVEL.absent();
   }
 
   @Override
@@ -56,11 +62,8 @@ final class ServeCommand extends ConfiguredCommand {
   private static ApiServer listen(HttpSettings settings, ServerMetrics metrics) {
     try {
       return ApiServer.start(settings, metrics, Version.text());
-    } catch (UncheckedIOException | IllegalArgumentException e) {
-      Throwable cause = e.getCause() == null ? e : e.getCause();
-      throw CommandFailure.failed(
-          "cannot listen on %s:%d (%s)"
-              .formatted(settings.host(), settings.port(), cause.getMessage()));
+    } catch (UncheckedIOException | IllegalArgumentException | IllegalStateException e) {
+      throw CommandFailure.failed(Texts.printable(String.valueOf(e.getMessage())));
     }
   }
 

@@ -75,8 +75,10 @@ public final class ApiServer implements AutoCloseable {
 
   /// Starts to listen.
   ///
-  /// @throws java.io.UncheckedIOException if the port is taken
+  /// @throws java.io.UncheckedIOException if a port is taken or the address is not this machine's
   public static ApiServer start(HttpSettings settings, ServerMetrics metrics, String version) {
+    requireFree(settings.host(), settings.port(), "server.port");
+    requireFree(settings.host(), settings.managementPort(), "server.management-port");
     ApiServer api = new ApiServer(settings, metrics, version);
     boolean started = false;
     try {
@@ -88,7 +90,7 @@ public final class ApiServer implements AutoCloseable {
       }
     }
     if (!started) {
-      throw new UncheckedIOException(whyNot(settings));
+      throw new IllegalStateException("the listener did not start; the log says why");
     }
     long millis = Math.max(10, settings.write().toMillis() / 10);
     api.watchdog.scheduleWithFixedDelay(
@@ -99,16 +101,17 @@ public final class ApiServer implements AutoCloseable {
     return api;
   }
 
-  /// Helidon only logs why it could not bind; binding once more tells us.
-  private static IOException whyNot(HttpSettings settings) {
-    for (int port : new int[] {settings.port(), settings.managementPort()}) {
-      try (var probe = new ServerSocket()) {
-        probe.bind(new InetSocketAddress(settings.host(), Math.max(0, port)));
-      } catch (IOException e) {
-        return new IOException("port %d: %s".formatted(port, e.getMessage()), e);
-      }
+  /// Binds once before Helidon does, which would only log why it could not.
+  private static void requireFree(String host, int port, String key) {
+    if (port <= 0) {
+      return;
     }
-    return new IOException("the listener did not start");
+    try (var probe = new ServerSocket()) {
+      probe.bind(new InetSocketAddress(host, port));
+    } catch (IOException e) {
+      throw new UncheckedIOException(
+          "cannot listen on %s:%d: %s (%s)".formatted(host, port, e.getMessage(), key), e);
+    }
   }
 
   public int port() {

@@ -105,6 +105,36 @@ final class ConfigurationTest {
   }
 
   @Test
+  void aFileThatIsNotYamlNamesTheLineAndOneThatIsAbsentSaysSo() throws IOException {
+    Path broken = file("log:\n  level: info\nserver: [\n");
+    var failure =
+        assertThrows(CommandFailure.class, () -> Configuration.of(Map.of(), Map.of(), broken));
+    assertEquals(2, failure.exitCode());
+    assertTrue(
+        failure.getMessage().contains("application.yaml, line 3: not YAML: expected"),
+        failure.getMessage());
+    assertFalse(failure.getMessage().contains("\\u000a"), failure.getMessage());
+    var absent =
+        assertThrows(
+            CommandFailure.class,
+            () -> Configuration.of(Map.of(), Map.of(), folder.resolve("none.yaml")));
+    assertTrue(absent.getMessage().endsWith("none.yaml does not exist"), absent.getMessage());
+  }
+
+  @Test
+  void aKeyIsSetByAFlagAVariableOrAnotherValueInTheFile() throws IOException {
+    Path same = file("log: {level: info}");
+    assertFalse(Configuration.of(Map.of(), Map.of(), same).isSet(Options.LOG_LEVEL));
+    assertTrue(
+        Configuration.of(Map.of("--log-level", "info"), Map.of(), same).isSet(Options.LOG_LEVEL));
+    assertTrue(
+        Configuration.of(Map.of(), Map.of("TESSERA_LOG_LEVEL", "info"), same)
+            .isSet(Options.LOG_LEVEL));
+    Path other = file("log: {level: debug}");
+    assertTrue(Configuration.of(Map.of(), Map.of(), other).isSet(Options.LOG_LEVEL));
+  }
+
+  @Test
   void listsComeAsListsOrWithCommas() throws IOException {
     Path file = file("server:\n  api-keys: [one, two]\n");
     assertEquals(

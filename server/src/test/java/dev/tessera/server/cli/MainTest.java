@@ -9,6 +9,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -72,12 +74,88 @@ final class MainTest {
     try (var taken = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
       String port = Integer.toString(taken.getLocalPort());
       assertFails(1, "cannot listen on 127.0.0.1:" + port, "serve", "--port", port);
+      assertTrue(err.toString().contains("(server.port)"), err.toString());
+      err.getBuffer().setLength(0);
+      assertFails(
+          1,
+          "cannot listen on 127.0.0.1:" + port,
+          "serve",
+          "--port",
+          "0",
+          "--management-port",
+          port);
+      assertTrue(err.toString().contains("(server.management-port)"), err.toString());
+      assertEquals(1, err.toString().strip().lines().count(), err.toString());
     }
   }
 
   @Test
   void aBackendThatIsNotThereIsOneLineAndOne() {
     assertFails(1, "no-such-backend", "serve", "--port", "0", "--backend", "no-such-backend");
+  }
+
+  @Test
+  void anInstructionSetThatIsNotThereIsNeverReplaced() {
+    assertFails(2, "--isa: must be one of auto", "serve", "--port", "0", "--isa", "avx1024");
+    // No backend but the native one has instruction sets.
+    err.getBuffer().setLength(0);
+    assertFails(2, "--isa", "run", "--backend", "vector", "--isa", "avx2", "hello");
+  }
+
+  @Test
+  void anAddressThatIsNoneIsWrongUse() {
+    for (String url :
+        List.of("nonsense", "localhost:8000", "ftp://localhost", "http://", "http://a b")) {
+      err.getBuffer().setLength(0);
+      assertFails(2, "--url", "run", "--url", url, "hello");
+      err.getBuffer().setLength(0);
+      assertFails(2, "--url", "bench", "--url", url);
+    }
+  }
+
+  @Test
+  void aServerThatIsNotThereOrNotOursIsOneLineAndOne() throws IOException {
+    String closed;
+    try (var socket = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
+      closed = "http://127.0.0.1:" + socket.getLocalPort();
+    }
+    assertFails(1, "no server answers at " + closed, "run", "--url", closed, "hello");
+    err.getBuffer().setLength(0);
+    assertFails(1, "no server answers at " + closed, "bench", "--url", closed);
+
+    String page = "<html>not here</html>";
+    String answer =
+        "HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            .formatted(page.length(), page);
+    try (var server = new ServerSocket(0, 8, InetAddress.getByName("127.0.0.1"))) {
+      Thread.ofVirtual().start(() -> answerAlways(server, answer));
+      String other = "http://127.0.0.1:" + server.getLocalPort();
+      for (String command : List.of("run", "bench")) {
+        err.getBuffer().setLength(0);
+        List<String> arguments =
+            command.equals("run")
+                ? List.of(command, "--url", other + "/v1/", "hello")
+                : List.of(command, "--url", other + "/v1/");
+        assertFails(1, "not as an OpenAI-compatible server does", arguments.toArray(String[]::new));
+        assertEquals(1, err.toString().strip().lines().count(), err.toString());
+      }
+    }
+  }
+
+  private static void answerAlways(ServerSocket server, String answer) {
+    while (true) {
+      try (Socket client = server.accept()) {
+        client.getInputStream().read(new byte[4096]);
+        client.getOutputStream().write(answer.getBytes(StandardCharsets.US_ASCII));
+      } catch (IOException e) {
+        return; // the test has closed it
+      }
+    }
+  }
+
+  @Test
+  void aPromptThatIsEmptyIsWrongUse() {
+    assertFails(2, "no prompt", "run", "");
   }
 
   @Test
