@@ -56,7 +56,7 @@ final class RunCommand extends ConfiguredCommand {
 
   private static void print(PrintWriter out, String piece) {
     out.print(piece);
-    if (out.checkError()) { // flushes
+    if (out.checkError() || System.out.checkError()) { // the first flushes
       throw CommandFailure.failed("cannot write to standard output");
     }
   }
