@@ -13,6 +13,9 @@ public interface Backend extends AutoCloseable {
   /// The element of its exact tiles.
   ElementType exactElement();
 
+  /// What its products with quantised weights read of their activations.
+  ActivationFormat activationFormat();
+
   /// How the exact slabs of a model lie in memory, one per layer group, in the order of the groups.
   SlabLayout[] exactSlabs(DecoderSpec spec);
 

@@ -3,6 +3,7 @@ package dev.tessera.kernels;
 import static dev.tessera.kernels.testing.Closeness.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.tessera.kernels.scalar.ScalarBackend;
 import dev.tessera.kernels.testing.RandomTensors;
@@ -40,45 +41,84 @@ final class ProductContractTest {
           Tensor weights = RandomTensors.matrix("w", type, rows, columns, 1, random);
           for (int tokens : new int[] {1, 2, 5, 7, 13, 64}) {
             float[] x = RandomTensors.gaussians(tokens * columns, 0, 1, random);
-            assertProduct(weights, x, tokens, backend.primitives().multiply(weights, x, tokens));
+            assertProduct(backend, weights, x, tokens);
           }
         }
       }
     }
   }
 
-  /// A backend may round activations to eight bits in groups of 32 of a row, to the nearest: that
-  /// moves x by at most 1/254 of the group's largest. Everything else is single precision; a scale
-  /// per group adds a few roundings to the one per term.
-  private static void assertProduct(Tensor weights, float[] x, int tokens, float[] actual) {
-    float[] w = Dequantizer.all(weights);
-    int rows = weights.rows();
-    int columns = weights.columns();
-    boolean mayQuantise = QuantisedRow.holds(weights.type());
-    assertEquals(tokens * rows, actual.length);
-    for (int token = 0; token < tokens; token++) {
-      for (int row = 0; row < rows; row++) {
-        double sum = 0;
-        double terms = 0;
-        double quantisation = 0;
-        for (int first = 0; first < columns; first += 32) {
-          double largest = 0;
-          double magnitudes = 0;
-          for (int i = first; i < Math.min(columns, first + 32); i++) {
-            double weight = w[row * columns + i];
-            double value = x[token * columns + i];
-            sum += weight * value;
-            terms += Math.abs(weight * value);
-            magnitudes += Math.abs(weight);
-            largest = Math.max(largest, Math.abs(value));
+  /// The largest integers that the kernels may meet: every code and every integer scale at an end
+  /// of its range, with activations that all add up.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("products")
+  void addsTheLargestCodesWithoutOverflow(Subject subject, TensorType type) {
+    assumeTrue(QuantisedRow.holds(type), type + " has no codes");
+    int columns = 256;
+    try (Backend backend = subject.open(1)) {
+      for (int filling : new int[] {0x00, 0x7f, 0x80, 0xff, 0x0f, 0xf0}) {
+        Tensor weights = RandomTensors.filled("w", type, 33, columns, (byte) filling, 0x1p-6f);
+        for (int tokens : new int[] {1, 3, 9}) {
+          var x = new float[tokens * columns];
+          for (int negatives = 0; negatives < 3; negatives++) {
+            for (int i = 0; i < x.length; i++) {
+              x[i] = negatives == 0 || (negatives == 1 && i % 2 == 0) ? 1 : -1;
+            }
+            assertProduct(backend, weights, x, tokens);
           }
-          quantisation += largest * magnitudes / 254;
         }
-        double tolerance =
-            (columns + 16) * 0x1p-24 * (terms + quantisation) + (mayQuantise ? quantisation : 0);
-        assertEquals(sum, actual[token * rows + row], tolerance, "token " + token + ", row " + row);
       }
     }
+  }
+
+  /// The oracle rounds activations as the backend does: what is left is single precision. A sum
+  /// takes a rounding per term; with eight-bit activations only two per block of 32, behind its
+  /// integers and behind its minimum. Another five are within a term: its weight's scale and
+  /// offset, the product of scales, the minimum's factor, and the oracle's result.
+  private static void assertProduct(Backend backend, Tensor weights, float[] x, int tokens) {
+    int rows = weights.rows();
+    int columns = weights.columns();
+    boolean codes = QuantisedRow.holds(weights.type());
+    boolean byBlocks = codes && backend.activationFormat() == ActivationFormat.EIGHT_BIT;
+    int roundings = (byBlocks ? columns / 16 : columns) + 5;
+    float[] actual = backend.primitives().multiply(weights, x, tokens);
+    float[] expected;
+    try (Backend oracle = ScalarBackend.roundingAs(backend)) {
+      expected = oracle.primitives().multiply(weights, x, tokens);
+    }
+    assertEquals(tokens * rows, actual.length);
+    for (int row = 0; row < rows; row++) {
+      double[] w = magnitudes(weights, row);
+      for (int token = 0; token < tokens; token++) {
+        double terms = 0;
+        for (int i = 0; i < columns; i++) {
+          terms += w[i] * Math.abs(x[token * columns + i]);
+        }
+        int at = token * rows + row;
+        String name = "token " + token + ", row " + row;
+        assertEquals(expected[at], actual[at], roundings * 0x1p-24 * terms, name);
+      }
+    }
+  }
+
+  /// What a row's roundings are relative to: a weight that is a code less an offset may be small
+  /// while its two parts are not.
+  private static double[] magnitudes(Tensor weights, int row) {
+    var magnitudes = new double[weights.columns()];
+    if (QuantisedRow.holds(weights.type())) {
+      var codes = new QuantisedRow(weights.columns());
+      codes.read(weights, row);
+      for (int i = 0; i < magnitudes.length; i++) {
+        int group = i / QuantisedRow.GROUP;
+        magnitudes[i] =
+            Math.abs(codes.scales()[group] * codes.codes()[i]) + Math.abs(codes.offsets()[group]);
+      }
+    } else {
+      var plain = new float[weights.columns()];
+      new Dequantizer(weights).row(row, plain);
+      Arrays.setAll(magnitudes, i -> Math.abs(plain[i]));
+    }
+    return magnitudes;
   }
 
   @ParameterizedTest

@@ -1,5 +1,6 @@
 package dev.tessera.kernels.cpu;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -39,6 +40,11 @@ final class NativeBackend implements Backend {
   @Override
   public ElementType exactElement() {
     return ElementType.F16;
+  }
+
+  @Override
+  public ActivationFormat activationFormat() {
+    return ActivationFormat.EIGHT_BIT;
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.tessera.kernels.scalar;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendProvider;
@@ -14,6 +15,7 @@ import dev.tessera.kvcache.ExactFormat;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.SlabLayout;
+import java.util.Locale;
 import java.util.function.DoubleConsumer;
 
 /// The oracle: the decoder as a textbook has it, over dequantised weights, with every sum in double
@@ -40,28 +42,49 @@ public final class ScalarBackend implements Backend {
     }
   }
 
-  public ScalarBackend() {}
+  private final ElementType element;
+  private final ActivationFormat activations;
+
+  public ScalarBackend() {
+    this(ElementType.F32, ActivationFormat.SINGLE);
+  }
+
+  private ScalarBackend(ElementType element, ActivationFormat activations) {
+    this.element = element;
+    this.activations = activations;
+  }
+
+  /// The oracle that rounds where the given backend declares that it rounds: what it stores in
+  /// tiles, and what its products read. Only the other's arithmetic is left to tell them apart.
+  public static ScalarBackend roundingAs(Backend backend) {
+    return new ScalarBackend(backend.exactElement(), backend.activationFormat());
+  }
 
   @Override
   public String name() {
-    return NAME + " (double precision, f32 tiles, 1 thread)";
+    return "%s (double precision, %s tiles, 1 thread)"
+        .formatted(NAME, element.name().toLowerCase(Locale.ROOT));
   }
 
   @Override
   public ElementType exactElement() {
-    return ElementType.F32;
+    return element;
+  }
+
+  @Override
+  public ActivationFormat activationFormat() {
+    return activations;
   }
 
   @Override
   public SlabLayout[] exactSlabs(DecoderSpec spec) {
     return spec.kv().groups().stream()
-        .map(group -> slab(group, spec.kv()))
+        .map(group -> slab(element, group, spec.kv()))
         .toArray(SlabLayout[]::new);
   }
 
-  static SlabLayout slab(LayerGroup group, KvGeometry kv) {
-    var tile =
-        new ExactFormat(ElementType.F32, ExactFormat.Arrangement.TOKEN_MAJOR, kv.tileShape());
+  static SlabLayout slab(ElementType element, LayerGroup group, KvGeometry kv) {
+    var tile = new ExactFormat(element, ExactFormat.Arrangement.TOKEN_MAJOR, kv.tileShape());
     return new SlabLayout(group, kv.kvHeads(), tile, tile);
   }
 
@@ -70,12 +93,12 @@ public final class ScalarBackend implements Backend {
       DecoderSpec spec, DecoderWeights weights, SessionLimits limits, DoubleConsumer progress) {
     WeightShapes.require(spec, weights);
     progress.accept(1);
-    return new ScalarSession(spec, weights, limits, exactSlabs(spec));
+    return new ScalarSession(spec, weights, limits, exactSlabs(spec), activations);
   }
 
   @Override
   public Primitives primitives() {
-    return new ScalarPrimitives();
+    return new ScalarPrimitives(element, activations);
   }
 
   @Override

@@ -1,9 +1,11 @@
 package dev.tessera.kernels.scalar;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.AttentionProblem;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.StepBatch.BlockTables;
 import dev.tessera.kernels.Tensor;
+import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
@@ -12,6 +14,14 @@ import java.util.stream.IntStream;
 
 /// The oracle's operations one by one.
 final class ScalarPrimitives implements Primitives {
+
+  private final ElementType element;
+  private final ActivationFormat activations;
+
+  ScalarPrimitives(ElementType element, ActivationFormat activations) {
+    this.element = element;
+    this.activations = activations;
+  }
 
   @Override
   public float[] attend(AttentionProblem problem) {
@@ -22,7 +32,7 @@ final class ScalarPrimitives implements Primitives {
     int[] slabs = IntStream.range(0, blocks).toArray();
     var tables = BlockTables.exact(new int[] {0, blocks}, new int[] {0}, new int[] {0}, slabs);
     var context =
-        new Context(new Tiles(ScalarBackend.slab(group, kv), blocks), tables, group, 0, 0);
+        new Context(new Tiles(ScalarBackend.slab(element, group, kv), blocks), tables, group, 0, 0);
     double[] k = Textbook.toDoubles(problem.k());
     double[] v = Textbook.toDoubles(problem.v());
     for (int position = 0; position < problem.context(); position++) {
@@ -43,7 +53,8 @@ final class ScalarPrimitives implements Primitives {
 
   @Override
   public float[] multiply(Tensor weights, float[] x, int tokens) {
-    return Textbook.toFloats(Textbook.multiply(weights, Textbook.toDoubles(x), tokens));
+    return Textbook.toFloats(
+        Textbook.multiply(weights, Textbook.toDoubles(x), tokens, activations));
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.tessera.kernels.scalar;
 
 import static dev.tessera.kernels.DecoderWeights.NO_LAYER;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -29,6 +30,7 @@ final class ScalarSession implements DecoderSession {
   private final DecoderSpec spec;
   private final DecoderWeights weights;
   private final SessionLimits limits;
+  private final ActivationFormat activations;
   private final Tiles[] tiles; // [groups]
   private final Sampler sampler;
   private final List<float[]> captured = new ArrayList<>(); // [layers]
@@ -36,10 +38,15 @@ final class ScalarSession implements DecoderSession {
   private float[] logits = {}; // [logit rows of the last step][vocabulary]
 
   ScalarSession(
-      DecoderSpec spec, DecoderWeights weights, SessionLimits limits, SlabLayout[] slabs) {
+      DecoderSpec spec,
+      DecoderWeights weights,
+      SessionLimits limits,
+      SlabLayout[] slabs,
+      ActivationFormat activations) {
     this.spec = spec;
     this.weights = weights;
     this.limits = limits;
+    this.activations = activations;
     this.sampler = new Sampler(spec.vocabulary());
     this.tiles = new Tiles[slabs.length];
     for (int group = 0; group < slabs.length; group++) {
@@ -182,7 +189,7 @@ final class ScalarSession implements DecoderSession {
       output = weights.required(WeightRole.TOKEN_EMBEDDING, NO_LAYER);
     }
     last = norm(last, WeightRole.OUTPUT_NORM, NO_LAYER);
-    double[] wide = Textbook.multiply(output, last, logitRows.length);
+    double[] wide = Textbook.multiply(output, last, logitRows.length, activations);
     var result = new float[wide.length];
     for (int i = 0; i < wide.length; i++) {
       result[i] = (float) Textbook.softCap(wide[i], spec.logitSoftCap());
@@ -192,7 +199,7 @@ final class ScalarSession implements DecoderSession {
 
   private double[] multiply(double[] x, WeightRole role, int layer) {
     Tensor tensor = weights.required(role, layer);
-    return Textbook.multiply(tensor, x, x.length / tensor.columns());
+    return Textbook.multiply(tensor, x, x.length / tensor.columns(), activations);
   }
 
   private double[] norm(double[] x, WeightRole role, int layer) {

@@ -1,7 +1,9 @@
 package dev.tessera.kernels.scalar;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Dequantizer;
+import dev.tessera.kernels.QuantisedRow;
 import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.Tensor;
 import java.util.Arrays;
@@ -15,9 +17,14 @@ final class Textbook {
   /// `y[tokens][rows] = x[tokens][columns] · Wᵀ`. Every sum runs over the columns in order; only
   /// the loops over tokens and columns are exchanged, so that one dequantised row serves all
   /// tokens.
-  static double[] multiply(Tensor weights, double[] x, int tokens) {
+  ///
+  /// @param activations what of x meets quantised weights
+  static double[] multiply(Tensor weights, double[] x, int tokens, ActivationFormat activations) {
     int rows = weights.rows();
     int columns = weights.columns();
+    if (QuantisedRow.holds(weights.type())) {
+      x = activations.round(x, columns);
+    }
     var transposed = new double[columns * tokens];
     for (int token = 0; token < tokens; token++) {
       for (int column = 0; column < columns; column++) {

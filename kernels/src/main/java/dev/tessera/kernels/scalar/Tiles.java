@@ -42,10 +42,13 @@ final class Tiles {
       segment = MemorySegment.ofArray(new byte[Math.toIntExact(slabBytes)]);
       slabs[slab] = segment;
     }
-    segment.set(
-        ValueLayout.JAVA_FLOAT_UNALIGNED,
-        offset(what, layer, kvHead, position, dimension),
-        (float) x);
+    long at = offset(what, layer, kvHead, position, dimension);
+    switch (key.element()) {
+      case F32 -> segment.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, (float) x);
+      case F16 ->
+          segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, Float.floatToFloat16((float) x));
+      case BF16 -> segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, toBfloat((float) x));
+    }
   }
 
   /// Reads one element.
@@ -54,8 +57,19 @@ final class Tiles {
     if (segment == null) {
       throw new IllegalStateException("slab " + BlockRef.slab(ref) + " was never written");
     }
-    return segment.get(
-        ValueLayout.JAVA_FLOAT_UNALIGNED, offset(what, layer, kvHead, position, dimension));
+    long at = offset(what, layer, kvHead, position, dimension);
+    return switch (key.element()) {
+      case F32 -> segment.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at);
+      case F16 -> Float.float16ToFloat(segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
+      case BF16 ->
+          Float.intBitsToFloat(segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) << Short.SIZE);
+    };
+  }
+
+  /// The nearest, ties to even.
+  private static short toBfloat(float x) {
+    int bits = Float.floatToRawIntBits(x);
+    return (short) (Float.isNaN(x) ? 0x7fc0 : bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
   }
 
   void discard(int slab) {
@@ -65,9 +79,10 @@ final class Tiles {
   private long offset(Vector what, int layer, int kvHead, int position, int dimension) {
     int token = position % TileShape.BLOCK_TOKENS;
     long tile = layer * layerStride + kvHead * headStride;
+    long bytes = key.element().bytes();
     return switch (what) {
-      case KEY -> tile + (long) Float.BYTES * key.index(token, dimension);
-      case VALUE -> tile + valueOffset + (long) Float.BYTES * value.index(token, dimension);
+      case KEY -> tile + bytes * key.index(token, dimension);
+      case VALUE -> tile + valueOffset + bytes * value.index(token, dimension);
     };
   }
 

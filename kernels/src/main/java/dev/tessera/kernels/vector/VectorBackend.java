@@ -1,5 +1,6 @@
 package dev.tessera.kernels.vector;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendProvider;
@@ -58,6 +59,11 @@ public final class VectorBackend implements Backend {
   @Override
   public ElementType exactElement() {
     return ElementType.F32;
+  }
+
+  @Override
+  public ActivationFormat activationFormat() {
+    return ActivationFormat.SINGLE;
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.tessera.kernels.scalar;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.AttentionProblem;
 import dev.tessera.kernels.DecoderSpec.Activation;
 import dev.tessera.kernels.RopeSpec;
@@ -26,7 +27,7 @@ final class TextbookTest {
     // (1 2 3) and (4 5 6), each times (1 0 -1) and (2 1 1).
     assertArrayEquals(
         new double[] {-2, -2, 7, 19},
-        Textbook.multiply(weights, new double[] {1, 0, -1, 2, 1, 1}, 2));
+        Textbook.multiply(weights, new double[] {1, 0, -1, 2, 1, 1}, 2, ActivationFormat.SINGLE));
   }
 
   @Test

@@ -5,6 +5,7 @@ import dev.tessera.kernels.TensorType;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Random;
 
 /// Weights of every type, made of random bits: every code and every scale that a file can hold.
@@ -53,6 +54,26 @@ public final class RandomTensors {
       }
     }
     return new Tensor(name, type, rows, columns, MemorySegment.ofArray(bytes).asSlice(1));
+  }
+
+  /// A quantised tensor whose blocks are all this byte, but for their scales in half precision.
+  public static Tensor filled(
+      String name, TensorType type, int rows, int columns, byte filling, float scale) {
+    int blocks = rows * (columns / type.blockElements());
+    var bytes = new byte[blocks * type.blockBytes()];
+    Arrays.fill(bytes, filling);
+    var buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    for (int block = 0; block < blocks; block++) {
+      int at = block * type.blockBytes();
+      putHalf(buffer, at + (type == TensorType.Q6_K ? 208 : 0), scale);
+      switch (type) {
+        case Q4_1, Q5_1, Q4_K, Q5_K -> putHalf(buffer, at + 2, scale);
+        case Q8_0, Q4_0, Q5_0, Q6_K -> {}
+        case F32, F16, BF16 ->
+            throw new IllegalArgumentException("tensor " + name + " is " + type + ": no blocks");
+      }
+    }
+    return new Tensor(name, type, rows, columns, MemorySegment.ofArray(bytes));
   }
 
   /// A vector of single precision.
