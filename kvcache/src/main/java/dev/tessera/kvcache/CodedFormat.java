@@ -139,10 +139,15 @@ public record CodedFormat(
     return spareIndexOffset() + spared + spared % 2;
   }
 
+  /// Where the last section ends; what follows in the tile is zero.
+  public long endOffset() {
+    return spareOffset() + 2L * spared * shape.headDim();
+  }
+
   /// A whole number of cache lines.
   @Override
   public long tileBytes() {
-    return SlabLayout.align(spareOffset() + 2L * spared * shape.headDim());
+    return SlabLayout.align(endOffset());
   }
 
   @Override
@@ -163,9 +168,8 @@ public record CodedFormat(
     }
     add(members, "spareIndex", spared + spared % 2, ValueLayout.JAVA_BYTE);
     add(members, "spare", (long) spared * shape.headDim(), ValueLayout.JAVA_SHORT);
-    long end = spareOffset() + 2L * spared * shape.headDim();
-    if (end < tileBytes()) {
-      members.add(MemoryLayout.paddingLayout(tileBytes() - end));
+    if (endOffset() < tileBytes()) {
+      members.add(MemoryLayout.paddingLayout(tileBytes() - endOffset()));
     }
     return MemoryLayout.structLayout(members.toArray(MemoryLayout[]::new));
   }

@@ -1,6 +1,7 @@
 package dev.tessera.kernels.codec;
 
 import dev.tessera.kernels.Shapes;
+import dev.tessera.kvcache.CodedFormat;
 
 /// What the codes of a group of channels mean: a nested scalar code for the unit Gaussian. A code
 /// of `fullWidth` bits loses its lowest bits and is a code of `width` bits.
@@ -13,6 +14,8 @@ import dev.tessera.kernels.Shapes;
 /// @param levels `[2^width]`, none for 8 bits, whose codes are their own levels
 /// @param step 1 for 8 bits, 0 for no bits
 /// @param fullBounds the same of the code of `fullWidth` bits
+/// @param fullLevels the same
+/// @param fullStep the same
 public record LevelTable(
     int fullWidth,
     int width,
@@ -24,18 +27,91 @@ public record LevelTable(
     float fullStep) {
 
   public LevelTable {
-    if (width < 0 || width > fullWidth || (fullWidth == 8) != (width == 8)) {
-      throw new IllegalArgumentException(
-          "a code of %d bits cannot be cut to %d".formatted(fullWidth, width));
-    }
-    Shapes.require("bounds", bounds.length, levels(width) == 0 ? 0 : levels(width) - 1);
+    requireCut(fullWidth, width);
+    Shapes.require("bounds", bounds.length, bounds(width));
     Shapes.require("levels", levels.length, levels(width));
-    Shapes.require(
-        "full bounds", fullBounds.length, levels(fullWidth) == 0 ? 0 : levels(fullWidth) - 1);
+    Shapes.require("full bounds", fullBounds.length, bounds(fullWidth));
     Shapes.require("full levels", fullLevels.length, levels(fullWidth));
   }
 
+  private static void requireCut(int fullWidth, int width) {
+    boolean isBytes = fullWidth == CodedFormat.BYTE;
+    if (width < 0 || width > fullWidth || isBytes != (width == CodedFormat.BYTE)) {
+      throw new IllegalArgumentException(
+          "a code of %d bits cannot be cut to %d".formatted(fullWidth, width));
+    }
+  }
+
   private static int levels(int width) {
-    return width == 8 ? 0 : 1 << width;
+    return width == CodedFormat.BYTE ? 0 : 1 << width;
+  }
+
+  private static int bounds(int width) {
+    return width == CodedFormat.BYTE ? 0 : levels(width) - 1;
+  }
+
+  /// The best code of a width for vectors that stay at that width: Lloyd's and Max's. For 8 bits,
+  /// even steps.
+  public static LevelTable of(int width) {
+    if (width == CodedFormat.BYTE) {
+      var none = new float[0];
+      return new LevelTable(width, width, none, new byte[0], 1, none, new byte[0], 1);
+    }
+    return of(width, width, LloydMax.bounds(width));
+  }
+
+  /// The code of `fullWidth` bits that is going to be cut, cut to `width`.
+  public static LevelTable cut(int fullWidth, int width) {
+    requireCut(fullWidth, width);
+    return width == CodedFormat.BYTE
+        ? of(width)
+        : of(fullWidth, width, LloydMax.cuttableBounds(fullWidth));
+  }
+
+  private static LevelTable of(int fullWidth, int width, double[] full) {
+    double[] left = LloydMax.cut(full, fullWidth, width);
+    return new LevelTable(
+        fullWidth,
+        width,
+        floats(left),
+        levels(left),
+        (float) step(left),
+        floats(full),
+        levels(full),
+        (float) step(full));
+  }
+
+  /// The code before anything was cut from it.
+  LevelTable uncut() {
+    return new LevelTable(
+        fullWidth, fullWidth, fullBounds, fullLevels, fullStep, fullBounds, fullLevels, fullStep);
+  }
+
+  /// The level that a stored code stands for, in steps.
+  int level(byte code) {
+    return width == CodedFormat.BYTE ? code : levels[code];
+  }
+
+  private static double step(double[] bounds) {
+    double[] levels = LloydMax.levels(bounds);
+    return levels[levels.length - 1] / Byte.MAX_VALUE;
+  }
+
+  private static byte[] levels(double[] bounds) {
+    double[] levels = LloydMax.levels(bounds);
+    double step = step(bounds);
+    var rounded = new byte[levels.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = step == 0 ? 0 : (byte) Math.rint(levels[i] / step);
+    }
+    return rounded;
+  }
+
+  private static float[] floats(double[] x) {
+    var floats = new float[x.length];
+    for (int i = 0; i < x.length; i++) {
+      floats[i] = (float) x[i];
+    }
+    return floats;
   }
 }

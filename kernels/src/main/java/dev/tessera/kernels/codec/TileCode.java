@@ -2,7 +2,9 @@ package dev.tessera.kernels.codec;
 
 import dev.tessera.kernels.Shapes;
 import dev.tessera.kvcache.CodedFormat;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// How one tile (of a layer and KV head, keys or values) is coded in one form: its format, and
@@ -46,11 +48,73 @@ public record TileCode(
                     fullWidths[group]));
       }
     }
+    long bytes = format.widths().stream().filter(width -> width == CodedFormat.BYTE).count();
+    if (bytes != 0 && bytes != format.groups()) {
+      throw new IllegalArgumentException(
+          "format %s mixes groups of 8 bits with narrower ones: %s"
+              .formatted(format.name(), format.widths()));
+    }
     if (turn != null) {
       if (format.role() != CodedFormat.Role.KEY) {
         throw new IllegalArgumentException("only keys turn with their position");
       }
       Shapes.require("turning mean", turn.mean().length, headDim);
+    }
+  }
+
+  /// Whether a code is a level of its own, in even steps, rather than an index into a table.
+  public boolean isBytes() {
+    return format.widths().getFirst() == CodedFormat.BYTE;
+  }
+
+  /// Channels with at least one bit.
+  public int codedChannels() {
+    int channels = 0;
+    for (int group = 0; group < format.groups(); group++) {
+      channels += format.widths().get(group) > 0 ? format.groupChannels(group) : 0;
+    }
+    return channels;
+  }
+
+  /// The code that vectors are encoded with before it is cut to this one; this one if it is not
+  /// cut.
+  public TileCode uncut() {
+    List<Integer> full = Arrays.stream(fullWidths).boxed().toList();
+    if (full.equals(format.widths())) {
+      return this;
+    }
+    var whole =
+        new CodedFormat(
+            format.name(), format.role(), format.shape(), full, format.centred(), format.spared());
+    return new TileCode(
+        whole, basis, sigma, tables.stream().map(LevelTable::uncut).toList(), fullWidths, turn);
+  }
+
+  /// Whether a tile of this code becomes one of another by dropping planes alone.
+  public boolean canBeCutTo(TileCode other) {
+    for (int group = 0; group < tables.size(); group++) {
+      if (other.tables.size() != tables.size()
+          || !Arrays.equals(tables.get(group).fullBounds(), other.tables.get(group).fullBounds())
+          || format.widths().get(group) < other.format.widths().get(group)) {
+        return false;
+      }
+    }
+    return format.role() == other.format.role()
+        && format.shape().equals(other.format.shape())
+        && format.centred() == other.format.centred()
+        && format.spared() == other.format.spared()
+        && Arrays.equals(fullWidths, other.fullWidths)
+        && Arrays.equals(sigma, other.sigma)
+        && basis.equals(other.basis)
+        && Objects.equals(turn, other.turn);
+  }
+
+  void requireCutTo(TileCode other) {
+    if (!canBeCutTo(other)) {
+      throw new IllegalArgumentException(
+          "%s of widths %s cannot be cut to %s of widths %s"
+              .formatted(
+                  format.name(), format.widths(), other.format.name(), other.format.widths()));
     }
   }
 }

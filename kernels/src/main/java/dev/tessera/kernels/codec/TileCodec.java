@@ -1,0 +1,350 @@
+package dev.tessera.kernels.codec;
+
+import dev.tessera.kernels.Shapes;
+import dev.tessera.kvcache.CodedFormat;
+import dev.tessera.kvcache.TileShape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+
+/// The executable definition of every coded tile: its bytes are what [#encode] and [#cut] write,
+/// and mean what [#decode] reads. It is never optimised; every kernel writes the same bytes.
+///
+/// A vector is coded in steps: its turning mean is taken out, then the mean of the tile; what is
+/// left goes into a [Basis], is brought to unit size, and each channel becomes the number of the
+/// interval of a [LevelTable] that it falls into. The token's scale is chosen so that the decoded
+/// vector's projection on the vector itself is the vector: unbiased, `|y|² = <y, scale · c>`.
+///
+/// Operations are in plain single precision, in the order written here; sums run in eight strands,
+/// see [#sum(float\[\])]. Inputs are finite.
+public final class TileCodec {
+
+  private static final int TOKENS = TileShape.BLOCK_TOKENS;
+  private static final int LARGEST_LEVEL = 127;
+  private static final float LARGEST_HALF = 65504;
+  private static final ValueLayout.OfShort HALF =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private TileCodec() {}
+
+  /// Writes a tile. A code that was cut is that of the whole code, cut.
+  ///
+  /// @param x the exact tile, `[64][headDim]`
+  /// @param firstPosition of the tile in its sequence
+  public static void encode(
+      TileCode code, float[] x, int firstPosition, MemorySegment tile, long at) {
+    Shapes.require("tile", x.length, TOKENS, code.format().shape().headDim());
+    TileCode whole = code.uncut();
+    if (whole == code) {
+      encodeWhole(code, x, firstPosition, tile, at);
+    } else {
+      var scratch = MemorySegment.ofArray(new byte[(int) whole.format().tileBytes()]);
+      encodeWhole(whole, x, firstPosition, scratch, 0);
+      cut(whole, scratch, 0, code, tile, at);
+    }
+  }
+
+  private static void encodeWhole(
+      TileCode code, float[] exact, int firstPosition, MemorySegment tile, long at) {
+    CodedFormat format = code.format();
+    int headDim = format.shape().headDim();
+    tile.asSlice(at, format.tileBytes()).fill((byte) 0);
+    float[] x = exact.clone();
+    if (code.turn() != null) {
+      subtractTurningMean(code.turn(), firstPosition, x);
+    }
+    if (format.centred()) {
+      subtractMean(format, x, tile, at);
+    }
+    var streams = streams(format);
+    var errors = new float[TOKENS];
+    for (int token = 0; token < TOKENS; token++) {
+      float[] y =
+          code.basis().forward(Arrays.copyOfRange(x, token * headDim, (token + 1) * headDim));
+      float scale =
+          code.isBytes()
+              ? encodeBytes(code, y, token, streams)
+              : encodePlanes(code, y, token, streams);
+      putHalf(tile, at + format.scalesOffset() + 2L * token, scale);
+      float[] c = values(code, token, streams);
+      var error = new float[headDim];
+      for (int i = 0; i < headDim; i++) {
+        float difference = y[i] - scale * c[i];
+        error[i] = difference * difference;
+      }
+      errors[token] = sum(error);
+    }
+    for (int group = 0; group < format.groups(); group++) {
+      CodeStream.write(format, group, streams[group], tile, at);
+    }
+    spare(format, exact, errors, tile, at);
+  }
+
+  /// Even steps between ± the largest channel.
+  ///
+  /// @return the token's scale
+  private static float encodeBytes(TileCode code, float[] y, int token, byte[][] streams) {
+    float scale = half(largest(y) / LARGEST_LEVEL);
+    for (int i = 0; i < y.length; i++) {
+      put(code.format(), streams, token, i, scale == 0 ? 0 : level(y[i] / scale));
+    }
+    return scale;
+  }
+
+  /// Unit size, the number of bounds below, and the unbiased scale.
+  ///
+  /// @return the token's scale
+  private static float encodePlanes(TileCode code, float[] y, int token, byte[][] streams) {
+    var u = new float[y.length];
+    for (int i = 0; i < y.length; i++) {
+      u[i] = y[i] / code.sigma()[i];
+    }
+    float size = (float) Math.sqrt(sum(squares(code, u)) / code.codedChannels());
+    for (int i = 0; i < y.length; i++) {
+      float z = size == 0 ? 0 : u[i] / size;
+      int index = 0;
+      for (float bound : table(code, i).bounds()) {
+        index += z > bound ? 1 : 0;
+      }
+      put(code.format(), streams, token, i, index);
+    }
+    float[] c = values(code, token, streams);
+    return half(ratio(sum(squares(code, y)), sum(products(code, y, c))));
+  }
+
+  private static void subtractTurningMean(Turn turn, int firstPosition, float[] x) {
+    int headDim = turn.mean().length;
+    for (int token = 0; token < TOKENS; token++) {
+      float[] turned = turn.at(firstPosition + token);
+      for (int i = 0; i < headDim; i++) {
+        x[token * headDim + i] -= turned[i];
+      }
+    }
+  }
+
+  /// Stores the mean of the tile's vectors in eight bits, and takes out what was stored.
+  private static void subtractMean(CodedFormat format, float[] x, MemorySegment tile, long at) {
+    int headDim = format.shape().headDim();
+    var mean = new float[headDim];
+    for (int i = 0; i < headDim; i++) {
+      float sum = x[i];
+      for (int token = 1; token < TOKENS; token++) {
+        sum += x[token * headDim + i];
+      }
+      mean[i] = sum * (1f / TOKENS);
+    }
+    float scale = half(largest(mean) / LARGEST_LEVEL);
+    putHalf(tile, at + format.meanScaleOffset(), scale);
+    for (int i = 0; i < headDim; i++) {
+      int level = scale == 0 ? 0 : level(mean[i] / scale);
+      tile.set(ValueLayout.JAVA_BYTE, at + format.meanOffset() + i, (byte) level);
+      for (int token = 0; token < TOKENS; token++) {
+        x[token * headDim + i] -= level * scale;
+      }
+    }
+  }
+
+  /// Stores the tokens with the largest errors as they were.
+  private static void spare(
+      CodedFormat format, float[] exact, float[] errors, MemorySegment tile, long at) {
+    int headDim = format.shape().headDim();
+    var isSpared = new boolean[TOKENS];
+    for (int n = 0; n < format.spared(); n++) {
+      int worst = -1;
+      for (int token = 0; token < TOKENS; token++) {
+        if (!isSpared[token] && (worst < 0 || errors[token] > errors[worst])) {
+          worst = token;
+        }
+      }
+      isSpared[worst] = true;
+    }
+    int n = 0;
+    for (int token = 0; token < TOKENS; token++) {
+      if (isSpared[token]) {
+        tile.set(ValueLayout.JAVA_BYTE, at + format.spareIndexOffset() + n, (byte) token);
+        for (int i = 0; i < headDim; i++) {
+          putHalf(tile, spare(format, at, n, i), half(exact[token * headDim + i]));
+        }
+        n++;
+      }
+    }
+  }
+
+  private static long spare(CodedFormat format, long at, int index, int channel) {
+    return at + format.spareOffset() + 2L * (index * format.shape().headDim() + channel);
+  }
+
+  /// Drops the lowest planes of a tile and rewrites its scales from the codes alone. To the same
+  /// widths, it copies.
+  ///
+  /// @param from the code of `source`: the same basis and spread as `to`, and at least its widths
+  public static void cut(
+      TileCode from,
+      MemorySegment source,
+      long sourceAt,
+      TileCode to,
+      MemorySegment target,
+      long targetAt) {
+    from.requireCutTo(to);
+    CodedFormat before = from.format();
+    CodedFormat after = to.format();
+    target.asSlice(targetAt, after.tileBytes()).fill((byte) 0);
+    byte[][] codes = read(before, source, sourceAt);
+    byte[][] kept = new byte[codes.length][];
+    for (int group = 0; group < codes.length; group++) {
+      int dropped = before.widths().get(group) - after.widths().get(group);
+      kept[group] = new byte[codes[group].length];
+      for (int i = 0; i < codes[group].length; i++) {
+        kept[group][i] = (byte) (codes[group][i] >> dropped);
+      }
+      CodeStream.write(after, group, kept[group], target, targetAt);
+    }
+    for (int token = 0; token < TOKENS; token++) {
+      float[] c = values(from, token, codes);
+      float[] cut = values(to, token, kept);
+      float scale = getHalf(source, sourceAt + before.scalesOffset() + 2L * token);
+      if (!to.isBytes()) {
+        scale = half(scale * ratio(sum(squares(to, c)), sum(products(to, c, cut))));
+      }
+      putHalf(target, targetAt + after.scalesOffset() + 2L * token, scale);
+    }
+    // Mean and spared tokens do not depend on the widths.
+    MemorySegment.copy(
+        source,
+        sourceAt + before.meanOffset(),
+        target,
+        targetAt + after.meanOffset(),
+        after.endOffset() - after.meanOffset());
+  }
+
+  /// Reads a tile.
+  ///
+  /// @param x receives `[64][headDim]`
+  public static void decode(
+      TileCode code, MemorySegment tile, long at, int firstPosition, double[] x) {
+    CodedFormat format = code.format();
+    int headDim = format.shape().headDim();
+    Shapes.require("tile", x.length, TOKENS, headDim);
+    byte[][] codes = read(format, tile, at);
+    for (int token = 0; token < TOKENS; token++) {
+      double scale = getHalf(tile, at + format.scalesOffset() + 2L * token);
+      float[] c = values(code, token, codes);
+      var y = new double[headDim];
+      for (int i = 0; i < headDim; i++) {
+        y[i] = scale * c[i];
+      }
+      double[] vector = code.basis().inverse(y);
+      float[] turned =
+          code.turn() == null ? new float[headDim] : code.turn().at(firstPosition + token);
+      for (int i = 0; i < headDim; i++) {
+        x[token * headDim + i] = vector[i] + mean(format, tile, at, i) + turned[i];
+      }
+    }
+    for (int n = 0; n < format.spared(); n++) {
+      int token = tile.get(ValueLayout.JAVA_BYTE, at + format.spareIndexOffset() + n);
+      for (int i = 0; i < headDim; i++) {
+        x[token * headDim + i] = getHalf(tile, spare(format, at, n, i));
+      }
+    }
+  }
+
+  private static double mean(CodedFormat format, MemorySegment tile, long at, int channel) {
+    return format.centred()
+        ? (double) tile.get(ValueLayout.JAVA_BYTE, at + format.meanOffset() + channel)
+            * getHalf(tile, at + format.meanScaleOffset())
+        : 0;
+  }
+
+  private static byte[][] streams(CodedFormat format) {
+    var streams = new byte[format.groups()][];
+    for (int group = 0; group < streams.length; group++) {
+      streams[group] = new byte[CodeStream.length(format, group)];
+    }
+    return streams;
+  }
+
+  private static byte[][] read(CodedFormat format, MemorySegment tile, long at) {
+    var codes = new byte[format.groups()][];
+    for (int group = 0; group < codes.length; group++) {
+      codes[group] = CodeStream.read(format, group, tile, at);
+    }
+    return codes;
+  }
+
+  private static void put(CodedFormat format, byte[][] streams, int token, int channel, int code) {
+    int group = channel / CodedFormat.GROUP_CHANNELS;
+    int inGroup = channel % CodedFormat.GROUP_CHANNELS;
+    streams[group][format.streamIndex(group, token, inGroup)] = (byte) code;
+  }
+
+  /// A token's coded channels before its scale, c: `[headDim]`.
+  private static float[] values(TileCode code, int token, byte[][] streams) {
+    CodedFormat format = code.format();
+    var c = new float[format.shape().headDim()];
+    for (int i = 0; i < c.length; i++) {
+      int group = i / CodedFormat.GROUP_CHANNELS;
+      LevelTable table = code.tables().get(group);
+      byte stored =
+          streams[group][format.streamIndex(group, token, i % CodedFormat.GROUP_CHANNELS)];
+      c[i] = table.level(stored) * table.step() * code.sigma()[i];
+    }
+    return c;
+  }
+
+  private static LevelTable table(TileCode code, int channel) {
+    return code.tables().get(channel / CodedFormat.GROUP_CHANNELS);
+  }
+
+  /// The squares of the channels that are coded at all; zeros for the others.
+  private static float[] squares(TileCode code, float[] a) {
+    return products(code, a, a);
+  }
+
+  private static float[] products(TileCode code, float[] a, float[] b) {
+    var products = new float[a.length];
+    for (int i = 0; i < a.length; i++) {
+      products[i] = table(code, i).width() > 0 ? a[i] * b[i] : 0;
+    }
+    return products;
+  }
+
+  /// The sum in eight strands, element i in strand `i % 8`: what a vector of eight lanes does.
+  static float sum(float[] x) {
+    var strands = new float[8];
+    for (int i = 0; i < x.length; i++) {
+      strands[i % 8] += x[i];
+    }
+    return ((strands[0] + strands[4]) + (strands[2] + strands[6]))
+        + ((strands[1] + strands[5]) + (strands[3] + strands[7]));
+  }
+
+  private static float ratio(float dividend, float divisor) {
+    return divisor > 0 && divisor <= Float.MAX_VALUE ? dividend / divisor : 0;
+  }
+
+  private static float largest(float[] x) {
+    float largest = 0;
+    for (float value : x) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    return largest;
+  }
+
+  private static int level(float x) {
+    return Math.clamp((long) Math.rint(x), -LARGEST_LEVEL, LARGEST_LEVEL);
+  }
+
+  /// Rounded to half precision, whose largest number stands for everything above.
+  private static float half(float x) {
+    return Float.float16ToFloat(Float.floatToFloat16(Math.clamp(x, -LARGEST_HALF, LARGEST_HALF)));
+  }
+
+  private static void putHalf(MemorySegment tile, long at, float x) {
+    tile.set(HALF, at, Float.floatToFloat16(x));
+  }
+
+  private static float getHalf(MemorySegment tile, long at) {
+    return Float.float16ToFloat(tile.get(HALF, at));
+  }
+}
