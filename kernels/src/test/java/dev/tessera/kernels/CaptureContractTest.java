@@ -41,7 +41,7 @@ final class CaptureContractTest {
       }
       assertEquals(3 * decoder.spec().layers().size(), expected.size());
       try (Backend backend = subject.open(2)) {
-        // The bounds of BackendContractTest, for the same reasons.
+        // Single precision; or the halves of the tiles, 2^-11 of an element, which scores amplify.
         double tolerance = backend.exactElement() == ElementType.F32 ? 1e-4 : 4e-3;
         List<float[]> actual = captured(backend, decoder);
         assertEquals(expected.size(), actual.size());

@@ -18,4 +18,16 @@ public final class Closeness {
       assertEquals(expected[i], actual[i], tolerance.at(i), "element " + i);
     }
   }
+
+  /// The norm of the difference in relation to the norm of what was expected.
+  public static double relativeError(float[] expected, float[] actual) {
+    double error = 0;
+    double size = 0;
+    for (int i = 0; i < expected.length; i++) {
+      double difference = (double) expected[i] - actual[i];
+      error += difference * difference;
+      size += (double) expected[i] * expected[i];
+    }
+    return Math.sqrt(error / size);
+  }
 }
