@@ -218,6 +218,15 @@ final class Options {
       key("request.logprobs", "20", 1, 1024, "Alternatives that are reported with a token");
   static final Option<Integer> LOGIT_BIASES =
       key("request.logit-biases", "1024", 1, 1 << 16, "Biased tokens of a request");
+  static final Option<Integer> SEQUENCES =
+      key("request.sequences", "128", 1, 1 << 20, "Prompts of a request times its samples");
+  static final Option<Integer> GENERATED_TOKENS =
+      key(
+          "request.generated-tokens",
+          "1048576",
+          1,
+          Integer.MAX_VALUE,
+          "Tokens that all sequences of a request may generate together");
 
   static final Option<String> LOG_LEVEL =
       new Option<>(
@@ -269,6 +278,8 @@ final class Options {
           STOP_CHARACTERS,
           LOGPROBS,
           LOGIT_BIASES,
+          SEQUENCES,
+          GENERATED_TOKENS,
           LOG_LEVEL);
 
   /// What a command needs that computes but does not listen.

@@ -34,6 +34,8 @@ final class Settings {
         c.get(Options.STOP_STRINGS),
         c.get(Options.STOP_CHARACTERS),
         c.get(Options.LOGPROBS),
-        c.get(Options.LOGIT_BIASES));
+        c.get(Options.LOGIT_BIASES),
+        c.get(Options.SEQUENCES),
+        c.get(Options.GENERATED_TOKENS));
   }
 }

@@ -22,6 +22,8 @@ final class Answer {
   private final GenerationRun run;
   private final long created = System.currentTimeMillis() / 1000;
 
+  /// @param continuesText whether the answer goes on with the prompt's last word, rather than being
+  ///   a text of its own
   Answer(
       ServedModel model,
       String modelName,
@@ -29,6 +31,7 @@ final class Answer {
       GenerationOptions options,
       ResponseFormat format,
       List<PromptInfo> prompts,
+      boolean continuesText,
       GenerationRun run) {
     this.model = model;
     this.modelName = modelName;
@@ -42,7 +45,9 @@ final class Answer {
       for (int sample = 0; sample < options.samples(); sample++) {
         var text =
             new TextAssembler(
-                model.tokenizer().stream(options.skipSpecialTokens()),
+                continuesText
+                    ? model.tokenizer().continuation(options.skipSpecialTokens())
+                    : model.tokenizer().stream(options.skipSpecialTokens()),
                 stops,
                 options.includeStop(),
                 options.minTokens());

@@ -27,6 +27,10 @@ final class ChatEndpoint {
     GenerationOptions options =
         new OptionsReader(fields, limits, model.samplingDefaults(), model.logitWidth())
             .read(wanted < 0 ? null : wanted, false, echo, topLogprobs(fields), false);
+    if (wanted >= 0) { // what is left of the window is no wish, and n is limited
+      limits.requireBounded(
+          1, options.samples(), wanted, newer >= 0 ? "max_completion_tokens" : "max_tokens");
+    }
     Conversation conversation = Conversation.read(fields);
     String prompt = conversation.render(template(model));
     int[] tokens = new PromptEncoder(model, options).encode(prompt);
@@ -51,6 +55,7 @@ final class ChatEndpoint {
             options,
             new ChatFormat(options, writer),
             List.of(info),
+            conversation.continues(),
             run));
     return unknown;
   }
@@ -85,7 +90,7 @@ final class ChatEndpoint {
 
   private int topLogprobs(Fields fields) {
     boolean wanted = fields.flag("logprobs", false);
-    int alternatives = fields.integer("top_logprobs", 0, 0, limits.logprobs());
+    int alternatives = fields.limited("top_logprobs", 0, 0, limits.logprobs(), "request.logprobs");
     if (alternatives > 0 && !wanted) {
       throw fields.invalid("top_logprobs", "is only allowed with logprobs=true");
     }

@@ -27,7 +27,7 @@ final class CompletionsEndpoint {
     String name = model.requireName(fields.text("model"));
     boolean echo = fields.flag("echo", false);
     int maxTokens = OptionsReader.maxTokens(fields, "max_tokens", echo ? 0 : 1, DEFAULT_MAX_TOKENS);
-    int logprobs = fields.integer("logprobs", -1, 0, limits.logprobs());
+    int logprobs = fields.limited("logprobs", -1, 0, limits.logprobs(), "request.logprobs");
     GenerationOptions options =
         new OptionsReader(fields, limits, model.samplingDefaults(), model.logitWidth())
             .read(maxTokens, true, echo, logprobs, echo && logprobs >= 0);
@@ -36,6 +36,7 @@ final class CompletionsEndpoint {
       throw fields.invalid("suffix", "is not supported by this model");
     }
     List<Prompt> prompts = prompts(fields, model);
+    limits.requireBounded(prompts.size(), options.samples(), maxTokens, "max_tokens");
 
     var encoder = new PromptEncoder(model, options);
     List<PromptInfo> infos = new ArrayList<>();
@@ -52,7 +53,8 @@ final class CompletionsEndpoint {
             model.tokenizer(), options.returnTokensAsIds(), options.skipSpecialTokens());
     var format = new CompletionFormat(options, writer, prompts.size() * options.samples());
     GenerationRun run = GenerationRun.submit(model.engine(), requests);
-    responder.respond(exchange, new Answer(model, name, "cmpl-" + id, options, format, infos, run));
+    responder.respond(
+        exchange, new Answer(model, name, "cmpl-" + id, options, format, infos, true, run));
     return unknown;
   }
 

@@ -82,7 +82,19 @@ final class Fields {
     return value == null ? absent : (int) integer(name, value, low, high);
   }
 
+  /// An integer whose upper end is a limit of this server.
+  ///
+  /// @param key of the configuration
+  int limited(String name, int absent, int low, int high, String key) {
+    JsonNode value = get(name);
+    return value == null ? absent : (int) integer(name, value, low, high, " (" + key + ")");
+  }
+
   private long integer(String name, JsonNode value, long low, long high) {
+    return integer(name, value, low, high, "");
+  }
+
+  private long integer(String name, JsonNode value, long low, long high, String key) {
     // 1.0 is an integer to JSON; 1.5 and 1e300 are not.
     boolean whole =
         value.isIntegralNumber()
@@ -92,7 +104,7 @@ final class Fields {
       throw wrongType(name, "an integer", value);
     }
     if (!value.canConvertToLong() || value.longValue() < low || value.longValue() > high) {
-      throw invalid(name, "must be from %d to %d, is %s".formatted(low, high, shown(value)));
+      throw invalid(name, "must be from %d to %d%s, is %s".formatted(low, high, key, shown(value)));
     }
     return value.longValue();
   }
@@ -133,8 +145,19 @@ final class Fields {
     return found == null ? null : new Fields(found, prefix + name + ".");
   }
 
-  /// A list, or null where the field is absent.
+  /// A list, or null where the field is absent, whose limit is no setting.
   @Nullable List<JsonNode> list(String name, int maxSize) {
+    return listWithin(name, maxSize, "");
+  }
+
+  /// A list, or null where the field is absent.
+  ///
+  /// @param key of the configuration, for the limit of its size
+  @Nullable List<JsonNode> list(String name, int maxSize, String key) {
+    return listWithin(name, maxSize, " (" + key + ")");
+  }
+
+  private @Nullable List<JsonNode> listWithin(String name, int maxSize, String key) {
     JsonNode value = get(name);
     if (value == null) {
       return null;
@@ -144,7 +167,7 @@ final class Fields {
     }
     if (value.size() > maxSize) {
       throw invalid(
-          name, "has %d entries; at most %d are allowed".formatted(value.size(), maxSize));
+          name, "has %d entries; at most %d are allowed%s".formatted(value.size(), maxSize, key));
     }
     List<JsonNode> elements = new ArrayList<>(value.size());
     value.forEach(elements::add);

@@ -77,7 +77,7 @@ final class OptionsReader {
   }
 
   private int samples() {
-    int samples = fields.integer("n", 1, 1, limits.samples());
+    int samples = fields.limited("n", 1, 1, limits.samples(), "request.samples");
     Long bestOf = fields.integer("best_of", 1, Integer.MAX_VALUE);
     if (bestOf != null && bestOf != samples) {
       throw fields.invalid("best_of", "is not supported unless it equals n");
@@ -153,7 +153,8 @@ final class OptionsReader {
     if (value.size() > limits.logitBiases()) {
       throw fields.invalid(
           "logit_bias",
-          "has %d entries; at most %d are allowed".formatted(value.size(), limits.logitBiases()));
+          "has %d entries; at most %d are allowed (request.logit-biases)"
+              .formatted(value.size(), limits.logitBiases()));
     }
     int[] tokens = new int[value.size()];
     float[] values = new float[value.size()];
@@ -214,7 +215,8 @@ final class OptionsReader {
     if (value.isTextual()) {
       stops.add(value.textValue());
     } else {
-      for (JsonNode stop : nonNull(fields.list("stop", limits.stopStrings()))) {
+      for (JsonNode stop :
+          nonNull(fields.list("stop", limits.stopStrings(), "request.stop-strings"))) {
         if (!stop.isTextual()) {
           throw fields.wrongType("stop", "a string or a list of strings", stop);
         }
@@ -228,7 +230,7 @@ final class OptionsReader {
       if (stop.length() > limits.stopCharacters()) {
         throw fields.invalid(
             "stop",
-            "holds a string of %d characters; at most %d are allowed"
+            "holds a string of %d characters; at most %d are allowed (request.stop-characters)"
                 .formatted(stop.length(), limits.stopCharacters()));
       }
     }
@@ -236,7 +238,8 @@ final class OptionsReader {
   }
 
   private Set<Integer> stopTokens() {
-    List<JsonNode> list = fields.list("stop_token_ids", limits.logitBiases());
+    List<JsonNode> list =
+        fields.list("stop_token_ids", limits.logitBiases(), "request.logit-biases");
     if (list == null) {
       return Set.of();
     }

@@ -69,7 +69,7 @@ public final class ServerMetrics {
     gauge(
         "vllm:kv_cache_usage_perc",
         tags,
-        s -> s.totalBlocks() == 0 ? 0 : (double) s.usedBlocks() / s.totalBlocks());
+        s -> s.budgetBytes() == 0 ? 0 : (double) s.usedBytes() / s.budgetBytes());
     counter("vllm:prefix_cache_queries", tags, EngineStats::prefixQueryTokens);
     counter("vllm:prefix_cache_hits", tags, EngineStats::prefixHitTokens);
     counter("vllm:prompt_tokens_cached", tags, EngineStats::prefixHitTokens);

@@ -316,7 +316,39 @@ final class BadInputTest {
   private static void assertLimit(int limit, String field, Value value, String others) {
     String head = "{" + others + "\"" + field + "\":";
     assertEquals(200, server.post("/v1/completions", head + value.of(limit) + "}").statusCode());
-    refuses(server.post("/v1/completions", head + value.of(limit + 1) + "}"), 400, field);
+    var refusal = server.post("/v1/completions", head + value.of(limit + 1) + "}");
+    refuses(refusal, 400, field);
+    assertTrue(refusal.body().contains("(request."), "no key: " + refusal.body());
+  }
+
+  @Test
+  void refusesAFloodWhoseEveryNumberIsAllowed() {
+    RequestLimits limits = RequestLimits.DEFAULT;
+    int submitted = server.engine.requests.size();
+    String body = "{\"prompt\":%s,\"n\":%d,\"max_tokens\":%d}";
+    int prompts = limits.sequences() / limits.samples();
+    String most = body.formatted(list("\"a\"", prompts), limits.samples(), 1);
+    assertEquals(200, server.post("/v1/completions", most).statusCode());
+    String more = body.formatted(list("\"a\"", prompts + 1), limits.samples(), 1);
+    var refusal = server.post("/v1/completions", more);
+    refuses(refusal, 400, "n");
+    assertTrue(
+        refusal.body().contains("136 sequences; at most 128 are allowed (request.sequences)"),
+        refusal.body());
+
+    int tokens = limits.generatedTokens() / limits.samples() + 1;
+    refusal = server.post("/v1/completions", body.formatted("\"a\"", limits.samples(), tokens));
+    refuses(refusal, 400, "max_tokens");
+    assertTrue(
+        refusal
+            .body()
+            .contains("1,048,584; at most 1,048,576 are allowed (request.generated-tokens)"),
+        refusal.body());
+    String chat =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"n\":%d,\"max_completion_tokens\":%d}"
+            .formatted(limits.samples(), tokens);
+    refuses(server.post("/v1/chat/completions", chat), 400, "max_completion_tokens");
+    assertEquals(submitted + prompts, server.engine.requests.size(), "nothing refused was begun");
   }
 
   private static String list(String element, int count) {

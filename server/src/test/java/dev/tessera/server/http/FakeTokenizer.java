@@ -62,8 +62,30 @@ final class FakeTokenizer implements Tokenizer {
     return text.append(stream.flush()).toString();
   }
 
+  /// Takes the first space away, as SentencePiece does.
   @Override
   public TokenStream stream(boolean skipSpecial) {
+    TokenStream all = continuation(skipSpecial);
+    return new TokenStream() {
+      private boolean started;
+
+      @Override
+      public String append(int token) {
+        String text = all.append(token);
+        boolean strip = !started && text.startsWith(" ");
+        started |= !text.isEmpty();
+        return strip ? text.substring(1) : text;
+      }
+
+      @Override
+      public String flush() {
+        return all.flush();
+      }
+    };
+  }
+
+  @Override
+  public TokenStream continuation(boolean skipSpecial) {
     return new TokenStream() {
       private final ByteArrayOutputStream pending = new ByteArrayOutputStream();
 

@@ -308,4 +308,31 @@ final class StreamingTest {
       TestServer.await("the request is freed", () -> server.engine.running.isEmpty());
     }
   }
+
+  @Test
+  void aCompletionKeepsTheSpaceBeforeItsFirstWordAndAMessageDoesNot() {
+    try (var server = new TestServer()) {
+      server.engine.script = request -> FakeEngine.bytes(" two");
+      String completion = "{\"prompt\":\"one\",\"echo\":true,\"stream\":%s}";
+      var whole = json(server.post("/v1/completions", completion.formatted(false)));
+      assertEquals("one two", whole.at("/choices/0/text").asText());
+      StringBuilder text = new StringBuilder();
+      events(server.post("/v1/completions", completion.formatted(true)).body())
+          .forEach(event -> text.append(event.at("/choices/0/text").asText()));
+      assertEquals("one two", text.toString());
+
+      String user = "{\"role\":\"user\",\"content\":\"a\"}";
+      String begun = user + ",{\"role\":\"assistant\",\"content\":\"one\"}";
+      assertEquals("two", message(server, "{\"messages\":[" + user + "]}"));
+      assertEquals(
+          " two",
+          message(server, "{\"messages\":[" + begun + "],\"continue_final_message\":true}"));
+    }
+  }
+
+  private static String message(TestServer server, String body) {
+    return json(server.post("/v1/chat/completions", body))
+        .at("/choices/0/message/content")
+        .asText();
+  }
 }

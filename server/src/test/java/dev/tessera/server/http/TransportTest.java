@@ -162,7 +162,10 @@ final class TransportTest {
         new TestServer(
             d ->
                 TestServer.with(
-                    d, Map.of("limits", new RequestLimits(limit, 8, 64, 16, 256, 20, 1024))))) {
+                    d,
+                    Map.of(
+                        "limits",
+                        new RequestLimits(limit, 8, 64, 16, 256, 20, 1024, 128, 1 << 20))))) {
       String frame = "{\"content\":\"\"}";
       String fits = "{\"content\":\"" + "x".repeat(limit - frame.length()) + "\"}";
       assertEquals(200, server.post("/tokenize", fits).statusCode());

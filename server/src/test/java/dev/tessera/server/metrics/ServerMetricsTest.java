@@ -62,7 +62,7 @@ final class ServerMetricsTest {
 
     @Override
     public EngineStats stats() {
-      return new EngineStats(2, 3, 25, 50, 100, 1, 2, 3, 40, 30, 5, 60, 70, 80, 9);
+      return new EngineStats(2, 3, 25, 50, 100, 600, 900, 2_000, 40, 30, 5, 60, 70, 80, 9);
     }
 
     @Override
@@ -121,7 +121,10 @@ final class ServerMetricsTest {
       }
     }
     String labels = "{engine=\"0\",model_name=\"m\"}";
-    assertEquals(0.25, values.get("vllm:kv_cache_usage_perc" + labels), "referenced blocks only");
+    assertEquals(
+        0.3,
+        values.get("vllm:kv_cache_usage_perc" + labels),
+        "bytes of referenced blocks: those of layers with windows are smaller or fewer");
     assertEquals(7, values.get("vllm:request_decode_time_seconds_sum" + labels));
     assertEquals(1, values.get("vllm:request_time_per_output_token_seconds_sum" + labels));
     assertEquals(40, values.get("vllm:request_prefill_kv_computed_tokens_sum" + labels));
