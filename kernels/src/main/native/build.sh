@@ -3,20 +3,20 @@
 #
 #   build.sh <resources> <objects> [make target] [name]
 #
-# Without a C compiler or make there is no library, and the backend in Java serves.
+# Without make and a C compiler with its headers there is no library, and the backend in Java serves.
 set -eu
 resources=$1 objects=$2 target=${3:-libtessera.so} name=${4:-libtessera}
 here=$(cd "$(dirname "$0")" && pwd)
 
 compiler=
 for candidate in "${CC:-}" cc gcc clang; do
-  if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1; then
+  if [ -n "$candidate" ] && echo '#include <math.h>' | "$candidate" -fsyntax-only -xc - 2>/dev/null; then
     compiler=$candidate
     break
   fi
 done
 if [ -z "$compiler" ] || ! command -v make >/dev/null 2>&1; then
-  echo "no C compiler and make: building without the native CPU backend"
+  echo "no make or no C compiler with headers: building without the native CPU backend"
   exit 0
 fi
 

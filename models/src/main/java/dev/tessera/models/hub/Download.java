@@ -82,9 +82,10 @@ final class Download {
   }
 
   private static void requireRoom(RemoteFile file, Path part) throws IOException {
-    long room = Files.getFileStore(part.toAbsolutePath().getParent()).getUsableSpace();
+    // Not by way of Files.getFileStore, which fails where a root is no mount point (chroot).
+    long room = part.toAbsolutePath().resolveSibling("").toFile().getUsableSpace();
     long missing = file.size() - sizeOf(part);
-    if (room < missing) {
+    if (room > 0 && room < missing) { // 0 also means unknown
       throw new ModelUnavailableException(
           "%s needs %,d more bytes on disk; %,d are free (TESSERA_CACHE names another place)"
               .formatted(file.path(), missing, room));

