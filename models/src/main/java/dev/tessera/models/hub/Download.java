@@ -1,5 +1,6 @@
 package dev.tessera.models.hub;
 
+import dev.tessera.models.hub.HubClient.Answer;
 import dev.tessera.models.hub.HubClient.RemoteFile;
 import java.io.IOException;
 import java.io.InputStream;
@@ -41,7 +42,7 @@ final class Download {
   /// Fetches the file unless it is there.
   ///
   /// @throws ModelUnavailableException if it cannot be had or has another checksum
-  void fetch(String repository, RemoteFile file, Path target)
+  void fetch(String repository, RemoteFile listed, Path target)
       throws IOException, InterruptedException {
     Files.createDirectories(target.toAbsolutePath().getParent());
     IN_PROCESS.lockInterruptibly();
@@ -53,10 +54,15 @@ final class Download {
         return;
       }
       Path part = sibling(target, ".part");
+      RemoteFile file = listed;
       requireRoom(file, part);
       for (int attempt = 1; !isComplete(part, file); attempt++) {
         try {
-          append(repository, file, part);
+          Answer answer = hub.open(repository, file.path(), sizeOf(part));
+          if (file.checksum() == null) {
+            file = new RemoteFile(file.path(), file.size(), answer.linked());
+          }
+          append(answer.response(), file, part);
         } catch (ModelUnavailableException e) {
           throw e;
         } catch (IOException e) {
@@ -106,10 +112,9 @@ final class Download {
         "%s has another size or checksum than the hub states".formatted(file.path()));
   }
 
-  private void append(String repository, RemoteFile file, Path part)
-      throws IOException, InterruptedException {
+  private void append(HttpResponse<InputStream> response, RemoteFile file, Path part)
+      throws IOException {
     long have = sizeOf(part);
-    HttpResponse<InputStream> response = hub.open(repository, file.path(), have);
     if (response.statusCode() == 416 || have > 0 && !startsAt(response, have)) {
       if (response.statusCode() != 200) {
         response.body().close();

@@ -18,9 +18,10 @@ import org.jspecify.annotations.Nullable;
 /// What it downloads it keeps in a cache: `TESSERA_CACHE`, else `tessera` in `XDG_CACHE_HOME`, else
 /// `~/.cache/tessera`. A model that is there is served without a word to the network.
 ///
-/// The default model is looked for in the cache, in the directory `TESSERA_MODEL_DIR`, on the hub
-/// (`HF_ENDPOINT`, `HF_TOKEN`) and in a Python package, in this order; a source that does not
-/// answer within five seconds, or has other bytes under the name, is passed over.
+/// The default model is looked for in the cache, in the directory `TESSERA_MODEL_DIR`, in Hugging
+/// Face's own cache ([HuggingFaceHome]), on the hub (`HF_ENDPOINT`, `HF_TOKEN`) and in a Python
+/// package, in this order; a source that does not answer within five seconds, or has other bytes
+/// under the name, is passed over.
 public final class ModelStore {
   private static final System.Logger LOG = System.getLogger(ModelStore.class.getName());
 
@@ -36,6 +37,7 @@ public final class ModelStore {
   private static final String CHOICE = ".tessera-choice";
 
   private final Map<String, String> environment;
+  private final HuggingFaceHome huggingFace;
   private final DefaultModel defaultModel;
   private final Duration answer;
   private final Duration stall;
@@ -55,6 +57,7 @@ public final class ModelStore {
       Duration stall,
       @Nullable List<List<String>> pipCommands) {
     this.environment = Map.copyOf(environment);
+    this.huggingFace = new HuggingFaceHome(this.environment);
     this.defaultModel = defaultModel;
     this.answer = answer;
     this.stall = stall;
@@ -151,6 +154,10 @@ public final class ModelStore {
         return file;
       }
     }
+    Path shared = huggingFace.find(defaultModel.repository(), defaultModel.file());
+    if (shared != null && isDefaultModel(shared, "Hugging Face's cache", passedOver)) {
+      return shared;
+    }
     try (HubClient hub = hub()) {
       new Download(hub, stall, progress)
           .fetch(defaultModel.repository(), defaultModel.remote(), target);
@@ -202,8 +209,11 @@ public final class ModelStore {
     return message == null ? reason.getClass().getSimpleName() : message;
   }
 
-  private HubClient hub() throws ModelUnavailableException {
-    return new HubClient(environment.get("HF_ENDPOINT"), environment.get("HF_TOKEN"), answer);
+  private HubClient hub() throws IOException {
+    if (huggingFace.isOffline()) {
+      throw new ModelUnavailableException("HF_HUB_OFFLINE is set");
+    }
+    return new HubClient(environment.get("HF_ENDPOINT"), huggingFace.token(), answer);
   }
 
   private Path obtain(ModelReference.HubRepository reference, DownloadProgress progress)
@@ -213,6 +223,10 @@ public final class ModelStore {
     Path here = wanted == null ? chosen(folder) : folder.resolve(wanted);
     if (here != null && Files.exists(here)) {
       return here;
+    }
+    Path shared = huggingFace.find(reference.repository(), wanted);
+    if (shared != null) {
+      return shared;
     }
     try (HubClient hub = hub()) {
       List<RemoteFile> files =

@@ -51,6 +51,7 @@ class ModelStoreTest {
     hub = new HubServer();
     environment.put("HF_ENDPOINT", hub.address());
     environment.put("TESSERA_CACHE", directory.resolve("cache").toString());
+    environment.put("HF_HOME", directory.resolve("huggingface").toString());
   }
 
   @AfterEach
@@ -132,6 +133,18 @@ class ModelStoreTest {
     hub.serve(RESOLVE + FILE, MODEL);
     assertEquals(cached, obtain(""));
     assertArrayEquals(MODEL, Files.readAllBytes(cached));
+  }
+
+  @Test
+  void thenFromHuggingFacesOwnCache() throws Exception {
+    String commit = "0123456789abcdef0123456789abcdef01234567";
+    Path repository = directory.resolve("huggingface/hub/models--org--repo");
+    Path snapshot = Files.createDirectories(repository.resolve("snapshots/" + commit));
+    Files.createDirectories(repository.resolve("refs"));
+    Files.writeString(repository.resolve("refs/main"), commit);
+    Files.write(snapshot.resolve(FILE), MODEL);
+    assertEquals(snapshot.resolve(FILE), obtain(""));
+    assertEquals(List.of(), hub.requests);
   }
 
   @Test
