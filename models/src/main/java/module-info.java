@@ -8,6 +8,7 @@ module dev.tessera.models {
   requires java.net.http;
 
   exports dev.tessera.models;
+  exports dev.tessera.models.calibration;
   exports dev.tessera.models.gguf;
   exports dev.tessera.models.hub;
   exports dev.tessera.models.template;

@@ -1,0 +1,167 @@
+package dev.tessera.models.calibration;
+
+import dev.tessera.kernels.DecoderSession;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.StepBatch;
+import dev.tessera.kvcache.BlockRef;
+import dev.tessera.kvcache.TileShape;
+import dev.tessera.models.tokenizer.Tokenizer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.function.DoubleConsumer;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/// Learns what a model's keys are like, by running it over [CalibrationTexts] and listening.
+public final class Calibrator {
+
+  /// Counts up whenever the same model and texts would give another calibration.
+  static final int VERSION = 1;
+
+  private static final int MOST_CHUNK_TOKENS = 256;
+
+  /// The forward pass takes this share of the time.
+  private static final double PASS_SHARE = 0.8;
+
+  private final DecoderSession session;
+  private final DecoderSpec spec;
+  private final SessionLimits limits;
+  private final List<Rotation> rotations; // [ropes]
+  private final List<List<@Nullable KeyMoments>> moments = new ArrayList<>(); // [layers][kvHeads]
+
+  /// @param session that serves nobody yet: slabs from 0 on are used, and given back
+  /// @param limits with which the session was loaded
+  public Calibrator(DecoderSession session, SessionLimits limits) {
+    this.session = session;
+    this.spec = session.spec();
+    this.limits = limits;
+    rotations = spec.ropes().stream().map(Rotation::new).toList();
+    for (DecoderSpec.Layer layer : spec.layers()) {
+      List<@Nullable KeyMoments> heads = new ArrayList<>();
+      boolean cools = spec.kv().groups().get(layer.group()).isFull();
+      for (int head = 0; head < spec.kvHeads(); head++) {
+        heads.add(cools ? new KeyMoments(rotations.get(layer.rope()), spec.headDim()) : null);
+      }
+      moments.add(heads);
+    }
+  }
+
+  /// @param context tokens of the longest sequences that will be served
+  /// @param progress called with the share that is done, from 0 to 1
+  public Calibration learn(Tokenizer tokenizer, int context, DoubleConsumer progress) {
+    int most = Arrays.stream(limits.slabs()).min().orElse(0) * TileShape.BLOCK_TOKENS;
+    List<int[]> texts =
+        CalibrationTexts.tokens(tokenizer).stream()
+            .map(text -> Arrays.copyOf(text, Math.min(text.length, Math.min(context, most))))
+            .toList();
+    int all = texts.stream().mapToInt(text -> text.length).sum();
+    int done = 0;
+    try {
+      for (int[] text : texts) {
+        int chunk = Math.min(MOST_CHUNK_TOKENS, limits.rows());
+        for (int at = 0; at < text.length; at += chunk) {
+          int rows = Math.min(chunk, text.length - at);
+          run(text, at, rows);
+          done += rows;
+          progress.accept(PASS_SHARE * done / all);
+        }
+      }
+    } finally {
+      session.capture(null);
+      giveBack(most / TileShape.BLOCK_TOKENS);
+    }
+    int[] tiles = texts.stream().mapToInt(text -> text.length / TileShape.BLOCK_TOKENS).toArray();
+    Calibration calibration = solve(tiles, context, progress);
+    progress.accept(1);
+    return calibration;
+  }
+
+  private void run(int[] text, int at, int rows) {
+    List<double[][]> turns = new ArrayList<>(); // [ropes][rows]
+    for (Rotation rotation : rotations) {
+      turns.add(IntStream.range(at, at + rows).mapToObj(rotation::turns).toArray(double[][]::new));
+    }
+    session.capture((layer, vectors) -> hear(layer, vectors, at, turns));
+    session.submit(batch(Arrays.copyOfRange(text, at, at + rows), at));
+    session.await();
+  }
+
+  private void hear(int layer, float[] vectors, int firstPosition, List<double[][]> turns) {
+    double[][] positions = turns.get(spec.layers().get(layer).rope());
+    int dim = spec.headDim();
+    int width = (spec.heads() + 2 * spec.kvHeads()) * dim;
+    int sharing = spec.queriesPerKvHead();
+    IntStream.range(0, spec.kvHeads())
+        .parallel()
+        .forEach(
+            kvHead -> {
+              KeyMoments head = moments.get(layer).get(kvHead);
+              if (head == null) {
+                return;
+              }
+              for (int row = 0; row < positions.length; row++) {
+                int at = row * width;
+                for (int i = kvHead * sharing; i < (kvHead + 1) * sharing; i++) {
+                  head.addQuery(vectors, at + i * dim);
+                }
+                int key = at + (spec.heads() + kvHead) * dim;
+                head.addKey(vectors, key, firstPosition + row, positions[row]);
+              }
+            });
+  }
+
+  /// Block i of every text is slab i of every group.
+  private StepBatch batch(int[] tokens, int position) {
+    int[] refs =
+        IntStream.range(0, Math.ceilDiv(position + tokens.length, TileShape.BLOCK_TOKENS))
+            .map(slab -> BlockRef.of(BlockRef.EXACT, slab))
+            .toArray();
+    int groups = spec.kv().groups().size();
+    var tables = new StepBatch.BlockTables[groups];
+    Arrays.fill(
+        tables,
+        StepBatch.BlockTables.exact(new int[] {0, refs.length}, new int[1], new int[1], refs));
+    return new StepBatch(
+        tokens,
+        new int[] {0, tokens.length},
+        new int[] {position},
+        tables,
+        new int[0],
+        StepBatch.Coolings.none(groups));
+  }
+
+  private void giveBack(int blocks) {
+    for (int group = 0; group < spec.kv().groups().size(); group++) {
+      for (int slab = 0; slab < blocks; slab++) {
+        session.discard(group, BlockRef.EXACT, slab);
+      }
+    }
+  }
+
+  private Calibration solve(int[] tiles, int context, DoubleConsumer progress) {
+    List<TurnMoments> turns =
+        rotations.stream().map(rotation -> new TurnMoments(rotation, tiles)).toList();
+    List<List<@Nullable LearnedKeys>> keys = new ArrayList<>();
+    for (int layer = 0; layer < moments.size(); layer++) {
+      int rope = spec.layers().get(layer).rope();
+      var learned = new @Nullable LearnedKeys[spec.kvHeads()];
+      List<@Nullable KeyMoments> heads = moments.get(layer);
+      IntStream.range(0, learned.length)
+          .parallel()
+          .forEach(
+              head -> {
+                KeyMoments sums = heads.get(head);
+                learned[head] =
+                    sums == null || sums.isEmpty()
+                        ? null
+                        : LearnedKeys.of(sums, rotations.get(rope), turns.get(rope), context);
+              });
+      keys.add(Collections.unmodifiableList(Arrays.asList(learned)));
+      progress.accept(PASS_SHARE + (1 - PASS_SHARE) * (layer + 1) / moments.size());
+    }
+    return new Calibration(spec.headDim(), keys);
+  }
+}
