@@ -61,6 +61,7 @@ public final class SampleCodes {
     for (int width = 1; width <= 6; width++) {
       ladders.add(single("p" + width, PlainCodes.planes(role, headDim, width, 0, turn)));
     }
+    ladders.add(new Ladder("p3 of p4", PlainCodes.ladder(role, headDim, 4, List.of(3), 0, turn)));
     ladders.add(
         new Ladder("p4 to p2", PlainCodes.ladder(role, headDim, 4, List.of(4, 3, 2), 0, turn)));
     ladders.add(
