@@ -36,7 +36,7 @@ public final class TileCodec {
       TileCode code, float[] x, int firstPosition, MemorySegment tile, long at) {
     Shapes.require("tile", x.length, TOKENS, code.format().shape().headDim());
     TileCode whole = code.uncut();
-    if (whole == code) {
+    if (whole.equals(code)) {
       encodeWhole(code, x, firstPosition, tile, at);
     } else {
       var scratch = MemorySegment.ofArray(new byte[(int) whole.format().tileBytes()]);

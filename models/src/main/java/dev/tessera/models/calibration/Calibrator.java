@@ -147,7 +147,7 @@ public final class Calibrator {
     List<List<@Nullable LearnedKeys>> keys = new ArrayList<>();
     for (int layer = 0; layer < moments.size(); layer++) {
       int rope = spec.layers().get(layer).rope();
-      var learned = new @Nullable LearnedKeys[spec.kvHeads()];
+      @Nullable LearnedKeys[] learned = new @Nullable LearnedKeys[spec.kvHeads()];
       List<@Nullable KeyMoments> heads = moments.get(layer);
       IntStream.range(0, learned.length)
           .parallel()
