@@ -1,0 +1,80 @@
+#include "codes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float *copy_of(const float *x, int64_t count) {
+  float *copy = malloc((size_t)count * sizeof *copy);
+  if (copy) memcpy(copy, x, (size_t)count * sizeof *copy);
+  return copy;
+}
+
+/* Signs are drawn by splitmix64 (Steele et al., 2014). */
+static void draw_signs(float *sign, int32_t dim) {
+  uint64_t state = 0x7e55e7a;
+  for (int32_t i = 0; i < dim; i++) {
+    uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    sign[i] = (z ^ (z >> 31)) >> 63 ? -1.0f : 1.0f;
+  }
+}
+
+ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
+                     int32_t groups, const int64_t *offsets, const float *sigma,
+                     const float *forward, const float *query, const float *turn, int32_t rope) {
+  ts_code *code = calloc(1, sizeof *code);
+  if (!code) return 0;
+  code->dim = dim;
+  code->group_count = groups;
+  code->is_key = is_key;
+  code->is_centred = is_centred;
+  code->spared = spared;
+  for (int32_t g = 0; g < groups; g++) {
+    int32_t first = g * TS_GROUP_CHANNELS, left = dim - first;
+    code->groups[g].first = first;
+    code->groups[g].channels = left < TS_GROUP_CHANNELS ? left : TS_GROUP_CHANNELS;
+    code->groups[g].at = offsets[g];
+  }
+  const int64_t *sections = offsets + groups;
+  code->scales_at = sections[0];
+  code->mean_at = sections[1];
+  code->mean_scale_at = sections[2];
+  code->spare_index_at = sections[3];
+  code->spare_at = sections[4];
+  code->bytes = sections[5];
+  memcpy(code->sigma, sigma, (size_t)dim * sizeof *sigma);
+  draw_signs(code->sign, dim);
+  int64_t square = (int64_t)dim * dim;
+  if (forward) code->forward = copy_of(forward, square);
+  if (query) code->query = copy_of(query, square);
+  if (turn) code->turn = copy_of(turn, dim);
+  code->rope = rope;
+  if (!forward == !code->forward && !query == !code->query && !turn == !code->turn) return code;
+  ts_code_free(code);
+  return 0;
+}
+
+void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
+                          const float *bounds, const int8_t *levels) {
+  ts_code_group *g = &code->groups[group];
+  ts_levels *to = is_full ? &g->full : &g->levels;
+  to->width = width;
+  to->step = step;
+  if (width < TS_BYTE_WIDTH) {
+    memcpy(to->bounds, bounds, ((1u << width) - 1) * sizeof *bounds);
+    memcpy(to->levels, levels, 1u << width);
+  }
+  code->is_bytes = width == TS_BYTE_WIDTH;
+  if (!is_full) g->full = g->levels;
+  if (g->full.width != g->levels.width) code->is_cut = 1;
+}
+
+void ts_code_free(ts_code *code) {
+  if (!code) return;
+  free(code->forward);
+  free(code->query);
+  free(code->turn);
+  free(code);
+}

@@ -1,0 +1,85 @@
+/* How a tile is coded: its sections, basis and levels. TileCodec is the executable definition of the
+ * arithmetic, CodedFormat of the bytes; what is here does the same, bit for bit.
+ *
+ * Channels come in groups of 16, the last may have 8; a group's elements are codes of one width, in
+ * the order of its level stream (TS_STREAM_INDEX). */
+#ifndef TESSERA_CODES_H
+#define TESSERA_CODES_H
+
+#include <stdint.h>
+
+#include "gemm.h"
+#include "tile_format.h"
+
+enum {
+  TS_MAX_DIM = 256,
+  TS_GROUP_CHANNELS = 16,
+  TS_MAX_GROUPS = TS_MAX_DIM / TS_GROUP_CHANNELS,
+  TS_MAX_CODES = 64, /* of the widest code that has a table, 6 bits */
+  TS_BYTE_WIDTH = 8, /* levels as they are, without a table */
+};
+
+/* A scalar code: value of an index = levels[index] * step; bounds ascend, an index counts those below. */
+typedef struct {
+  int32_t width;
+  float step;
+  float bounds[TS_MAX_CODES - 1];
+  int8_t levels[TS_MAX_CODES];
+} ts_levels;
+
+typedef struct {
+  int32_t first, channels;
+  int64_t at;        /* of its codes in the tile */
+  ts_levels levels;  /* as stored */
+  ts_levels full;    /* as encoded, before planes were dropped */
+} ts_code_group;
+
+typedef struct {
+  int32_t dim, group_count, is_key, is_centred, spared;
+  int32_t is_cut;   /* some group stores fewer planes than it was encoded with */
+  int32_t is_bytes; /* eight bits in every group */
+  int64_t scales_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
+  ts_code_group groups[TS_MAX_GROUPS];
+  float sigma[TS_MAX_DIM]; /* a channel's unit */
+  float sign[TS_MAX_DIM];  /* of the Hadamard basis */
+  float *forward;          /* null for the Hadamard basis, or A [dim][dim]: y = x A */
+  float *query;            /* with A, its inverse B [dim][dim]: x = y B, q'' = B q */
+  float *turn;             /* null, or the mean before rotation [dim] */
+  int32_t rope;            /* that turns the mean */
+} ts_code;
+
+/* What coding a tile needs beside it. */
+typedef struct {
+  float x[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* [channel][token] */
+  float y[TS_MAX_DIM * TS_BLOCK_TOKENS];
+  uint8_t codes[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* indexes, or levels of eight bits */
+  float scale[TS_BLOCK_TOKENS];
+} ts_coder;
+
+/* A code that Java fills piece by piece; null if memory could not be had. `offsets`: each group's
+ * codes, then scales, mean, mean scale, spare indexes, spares, and the bytes of the tile. Pointers
+ * are copied; `forward`, `query` and `turn` may be null. */
+ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
+                     int32_t groups, const int64_t *offsets, const float *sigma,
+                     const float *forward, const float *query, const float *turn, int32_t rope);
+void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
+                          const float *bounds, const int8_t *levels);
+void ts_code_free(ts_code *code);
+
+/* Codes an exact tile. `turns`: [pairs]{ cos[64], sin[64] } of the tile's positions, for a code with
+ * a turn; of `pairs` pairs in the given pairing. */
+typedef struct {
+  int32_t pairing, pairs;
+  const float *turns;
+} ts_turns;
+void TS(encode)(const ts_code *code, const uint16_t *exact, const ts_turns *turns, uint8_t *tile,
+                ts_coder *coder);
+
+/* Drops planes of a coded tile: from the code it has to one that is cut from it. */
+void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint8_t *tile,
+             ts_coder *coder);
+
+/* x H or, backwards, x H^-1 of one vector, in place. */
+void TS(hadamard)(const ts_code *code, float *x, int backwards);
+
+#endif
