@@ -10,6 +10,12 @@ static float *copy_of(const float *x, int64_t count) {
   return copy;
 }
 
+static float *transposed(const float *x, int64_t dim) {
+  float *copy = malloc((size_t)(dim * dim) * sizeof *copy);
+  for (int64_t i = 0; copy && i < dim * dim; i++) copy[i % dim * dim + i / dim] = x[i];
+  return copy;
+}
+
 /* Signs are drawn by splitmix64 (Steele et al., 2014). */
 static void draw_signs(float *sign, int32_t dim) {
   uint64_t state = 0x7e55e7a;
@@ -48,12 +54,31 @@ ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t sp
   draw_signs(code->sign, dim);
   int64_t square = (int64_t)dim * dim;
   if (forward) code->forward = copy_of(forward, square);
-  if (query) code->query = copy_of(query, square);
+  if (query) code->query = transposed(query, dim);
   if (turn) code->turn = copy_of(turn, dim);
   code->rope = rope;
   if (!forward == !code->forward && !query == !code->query && !turn == !code->turn) return code;
   ts_code_free(code);
   return 0;
+}
+
+static void fill_lookup(ts_code_group *g) {
+  const int8_t *levels = g->levels.levels;
+  for (int n = 0; n < 16; n++) {
+    switch (g->levels.width) {
+      case 1: g->lookup[0][n] = levels[n & 1]; break;
+      case 2: g->lookup[0][n] = levels[n & 3]; break;
+      case 3: g->lookup[0][n] = levels[(n & 3) << 1 | (n >> 2 & 1)]; break;
+      case 4: g->lookup[0][n] = levels[n]; break;
+      case 5:
+        for (int k = 0; k < 2; k++) g->lookup[k][n] = levels[2 * n + k];
+        break;
+      case 6:
+        for (int k = 0; k < 4; k++) g->lookup[k][n] = levels[4 * n + k];
+        break;
+      default: break;
+    }
+  }
 }
 
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
@@ -67,7 +92,11 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
     memcpy(to->levels, levels, 1u << width);
   }
   code->is_bytes = width == TS_BYTE_WIDTH;
-  if (!is_full) g->full = g->levels;
+  if (!is_full) {
+    g->full = g->levels;
+    fill_lookup(g);
+    for (int32_t i = g->first; i < g->first + g->channels; i++) code->unit[i] = code->sigma[i] * step;
+  }
   if (g->full.width != g->levels.width) code->is_cut = 1;
 }
 

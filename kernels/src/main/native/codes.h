@@ -32,6 +32,9 @@ typedef struct {
   int64_t at;        /* of its codes in the tile */
   ts_levels levels;  /* as stored */
   ts_levels full;    /* as encoded, before planes were dropped */
+  /* The levels as a kernel looks them up: by the upper plane's field, with the lower plane's field
+   * on top of it (3 bits) or as the number of the table (5 and 6 bits). */
+  int8_t lookup[4][16];
 } ts_code_group;
 
 typedef struct {
@@ -42,8 +45,9 @@ typedef struct {
   ts_code_group groups[TS_MAX_GROUPS];
   float sigma[TS_MAX_DIM]; /* a channel's unit */
   float sign[TS_MAX_DIM];  /* of the Hadamard basis */
+  float unit[TS_MAX_DIM];  /* sigma times the step of the channel's stored levels */
   float *forward;          /* null for the Hadamard basis, or A [dim][dim]: y = x A */
-  float *query;            /* with A, its inverse B [dim][dim]: x = y B, q'' = B q */
+  float *query;            /* with A, the transposed inverse B' [dim][dim]: q'' = q B' */
   float *turn;             /* null, or the mean before rotation [dim] */
   int32_t rope;            /* that turns the mean */
 } ts_code;
@@ -57,8 +61,8 @@ typedef struct {
 } ts_coder;
 
 /* A code that Java fills piece by piece; null if memory could not be had. `offsets`: each group's
- * codes, then scales, mean, mean scale, spare indexes, spares, and the bytes of the tile. Pointers
- * are copied; `forward`, `query` and `turn` may be null. */
+ * codes, then scales, mean, mean scale, spare indexes, spares, and the bytes of the tile. What pointers
+ * lead to is copied; `forward` [from][to], its inverse `query` and `turn` may be null. */
 ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
                      int32_t groups, const int64_t *offsets, const float *sigma,
                      const float *forward, const float *query, const float *turn, int32_t rope);
@@ -66,20 +70,18 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
                           const float *bounds, const int8_t *levels);
 void ts_code_free(ts_code *code);
 
-/* Codes an exact tile. `turns`: [pairs]{ cos[64], sin[64] } of the tile's positions, for a code with
+/* Codes an exact tile by `chain[0]`, then drops planes from code to code; the tile gets the form of the
+ * last of the `count` codes. `turns`: [pairs]{ cos[64], sin[64] } of the tile's positions, for a code with
  * a turn; of `pairs` pairs in the given pairing. */
 typedef struct {
   int32_t pairing, pairs;
   const float *turns;
 } ts_turns;
-void TS(encode)(const ts_code *code, const uint16_t *exact, const ts_turns *turns, uint8_t *tile,
-                ts_coder *coder);
+void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exact,
+                const ts_turns *turns, uint8_t *tile, ts_coder *coder);
 
-/* Drops planes of a coded tile: from the code it has to one that is cut from it. */
+/* Drops planes of a tile that is coded by `from`. */
 void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint8_t *tile,
              ts_coder *coder);
-
-/* x H or, backwards, x H^-1 of one vector, in place. */
-void TS(hadamard)(const ts_code *code, float *x, int backwards);
 
 #endif

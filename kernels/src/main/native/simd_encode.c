@@ -29,12 +29,6 @@ INLINE void store_half(uint8_t *at, float x) {
   memcpy(at, half, sizeof *half);
 }
 
-INLINE float load_half(const uint8_t *at) {
-  uint16_t half[LANES] = {0};
-  memcpy(half, at, sizeof *half);
-  return vf_load_half(half)[0];
-}
-
 /* ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)) of eight partial sums. */
 INLINE vf sum8(const vf *s) {
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
@@ -122,7 +116,7 @@ static void subtract_turned(const ts_code *code, const ts_turns *turns, float *x
 }
 
 /* The tokens' mean, stored with eight bits; x -= what is stored. */
-static void centre(const ts_code *code, float *x, uint8_t *tile) {
+static void centre(const ts_code *code, float *x, uint8_t *mean_at, uint8_t *scale_at) {
   int dim = code->dim;
   float mean[TS_MAX_DIM], columns[TOKENS][8], largest = 0;
   for (int i = 0; i < dim; i += 8) {
@@ -136,11 +130,11 @@ static void centre(const ts_code *code, float *x, uint8_t *tile) {
   }
   for (int i = 0; i < dim; i++) largest = fabsf(mean[i]) > largest ? fabsf(mean[i]) : largest;
   float scale = as_half(largest / 127);
-  store_half(tile + code->mean_scale_at, scale);
+  store_half(scale_at, scale);
   for (int i = 0; i < dim; i++) {
     float level = scale == 0 ? 0 : rintf(mean[i] / scale);
     level = level > 127 ? 127 : level < -127 ? -127 : level;
-    tile[code->mean_at + i] = (uint8_t)(int8_t)level;
+    mean_at[i] = (uint8_t)(int8_t)level;
     vf stored = vf_all(level * scale);
     for (int t = 0; t < TOKENS; t += LANES) {
       vf_store(x + i * TOKENS + t, vf_load(x + i * TOKENS + t) - stored);
@@ -230,30 +224,6 @@ static void change_basis(const ts_code *code, const float *x, float *y) {
         vf_store(y + (j + k) * TOKENS + t + LANES, sum[k][1]);
       }
     }
-  }
-}
-
-void TS(hadamard)(const ts_code *code, float *x, int backwards) {
-  int dim = code->dim;
-  if (!backwards) {
-    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
-  }
-  for (int first = 0, block; first < dim; first += block) {
-    block = block_of(dim - first);
-    for (int half = 1; half < block; half *= 2) {
-      for (int i = first; i < first + block; i += 2 * half) {
-        for (int j = i; j < i + half; j++) {
-          float a = x[j], b = x[j + half];
-          x[j] = a + b;
-          x[j + half] = a - b;
-        }
-      }
-    }
-    float unit = (float)(1 / sqrt((double)block));
-    for (int i = first; i < first + block; i++) x[i] *= unit;
-  }
-  if (backwards) {
-    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
   }
 }
 
@@ -394,7 +364,8 @@ static void errors_of(const ts_code *code, const ts_coder *coder, float *error) 
 }
 
 /* The worst tokens keep their exact vectors. */
-static void spare(const ts_code *code, const uint16_t *exact, const ts_coder *coder, uint8_t *tile) {
+static void spare(const ts_code *code, const uint16_t *exact, const ts_coder *coder, uint8_t *index,
+                  uint16_t *to) {
   float error[TOKENS];
   int is_spared[TOKENS] = {0};
   errors_of(code, coder, error);
@@ -405,10 +376,9 @@ static void spare(const ts_code *code, const uint16_t *exact, const ts_coder *co
     }
     is_spared[worst] = 1;
   }
-  uint16_t *to = (uint16_t *)(tile + code->spare_at);
-  for (int t = 0, n = 0; t < TOKENS; t++) {
+  for (int t = 0; t < TOKENS; t++) {
     if (!is_spared[t]) continue;
-    tile[code->spare_index_at + n++] = (uint8_t)t;
+    *index++ = (uint8_t)t;
     for (int i = 0; i < code->dim; i++) {
       *to++ = exact[code->is_key ? TS_KEY_INDEX(code->dim, t, i) : TS_VALUE_INDEX(code->dim, t, i)];
     }
@@ -570,16 +540,17 @@ static void drop(const ts_code *from, int from_full, const ts_code *to, ts_coder
 
 /* ---- the doors ---- */
 
-void TS(encode)(const ts_code *code, const uint16_t *exact, const ts_turns *turns, uint8_t *tile,
-                ts_coder *coder) {
-  memset(tile, 0, (size_t)code->bytes);
+void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exact,
+                const ts_turns *turns, uint8_t *tile, ts_coder *coder) {
+  const ts_code *code = chain[0], *last = chain[count - 1];
+  memset(tile, 0, (size_t)last->bytes);
   if (code->is_key) {
     load_keys(code->dim, exact, coder->x);
   } else {
     load_values(code->dim, exact, coder->x);
   }
   if (code->turn) subtract_turned(code, turns, coder->x);
-  if (code->is_centred) centre(code, coder->x, tile);
+  if (code->is_centred) centre(code, coder->x, tile + last->mean_at, tile + last->mean_scale_at);
   if (code->forward) {
     change_basis(code, coder->x, coder->y);
   } else {
@@ -590,9 +561,12 @@ void TS(encode)(const ts_code *code, const uint16_t *exact, const ts_turns *turn
   } else {
     code_planes(code, coder);
   }
-  if (code->spared) spare(code, exact, coder, tile);
+  if (code->spared) {
+    spare(code, exact, coder, tile + last->spare_index_at, (uint16_t *)(tile + last->spare_at));
+  }
   if (code->is_cut) drop(code, 1, code, coder);
-  store(code, coder, tile);
+  for (int32_t i = 1; i < count; i++) drop(chain[i - 1], 0, chain[i], coder);
+  store(last, coder, tile);
 }
 
 void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint8_t *tile,
