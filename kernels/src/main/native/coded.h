@@ -1,0 +1,49 @@
+/* Queries over coded tiles. Keys and values stay codes: the query is brought into their basis once, and
+ * products of integers give the same result however many rows are computed together. */
+#ifndef TESSERA_CODED_H
+#define TESSERA_CODED_H
+
+#include "codes.h"
+
+/* Rows of queries, as the key tiles of one code read them. */
+typedef struct {
+  int64_t rows, stride; /* elements between rows of `query`: the head dimension, padded to 16 */
+  const float *query;   /* [rows][stride], scaled and turned */
+  int16_t *levels;      /* [rows][stride]: in the basis, by 15 bits */
+  float *scale;         /* [rows]: what one of them is worth */
+  float *turn;          /* [rows][2][pairs]: what the mean's turning pairs contribute, with a turn */
+  float *rest;          /* [rows]: what its other elements contribute */
+} ts_coded_query;
+
+/* What one thread needs beside it. */
+typedef struct {
+  int16_t pairs[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* levels, [depth / 2][lanes][2] */
+  int16_t *weights;                            /* [rows][64] */
+  float *weight_scale;                         /* [rows] */
+} ts_coded_scratch;
+
+/* Of the rope that turns a code's mean: the turn from a tile's first position to its middle, and the
+ * turns from there. */
+typedef struct {
+  int32_t pairing, pairs;
+  const float *middle; /* [blocks]{ cos[pairs], sin[pairs] } of the tile's middle, times the magnitude */
+  const float *inside; /* { cos[pairs][32], sin[pairs][32] } of 0.5, 1.5, .. positions */
+} ts_turn_table;
+
+/* Brings the queries into the code's form. */
+void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q);
+
+/* scores[row][64] of a tile of block `block`. Fetches `next` ahead, unless it is null. */
+void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,
+                     const uint8_t *tile, const ts_coded_query *q, float *scores,
+                     const uint8_t *next, ts_coded_scratch *scratch);
+
+/* out[row] = out[row] * decay[row] + the tile's values by weights[row][64], in the basis. */
+void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, const float *weights,
+                     const float *decay, float *out, int64_t stride, const uint8_t *next,
+                     ts_coded_scratch *scratch);
+
+/* Brings rows of sums of values back from the basis, in place. */
+void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t stride);
+
+#endif

@@ -1,0 +1,522 @@
+#include "coded.h"
+
+#include "simd.h"
+
+enum {
+  TOKENS = TS_BLOCK_TOKENS,
+  UNIT = 32,   /* bytes of a packed unit, and of what is taken from it at once */
+  CHUNK = 256, /* elements whose planes are whole units */
+  BLOCK_ROWS = TS_LEVEL == 3 ? 12 : 6,
+  SLICE = 16,
+  VECTORS = SLICE / LANES,
+};
+
+static const float STEPS = 32767; /* of fifteen bits and a sign */
+
+/* ---- units of codes into pairs of levels ---- */
+
+#if TS_LEVEL >= 2
+
+typedef __m256i vb;
+
+INLINE vb vb_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE vb vb_and(vb a, int mask) { return _mm256_and_si256(a, _mm256_set1_epi8((char)mask)); }
+INLINE vb vb_or(vb a, vb b) { return _mm256_or_si256(a, b); }
+INLINE vb vb_right(vb a, int bits) { return _mm256_srli_epi16(a, bits); } /* between bytes as well */
+INLINE vb vb_left(vb a, int bits) { return _mm256_slli_epi16(a, bits); }
+INLINE vb vb_table(const int8_t *table) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+}
+INLINE vb vb_lookup(vb table, vb index) { return _mm256_shuffle_epi8(table, index); }
+/* By the highest bit of each byte. */
+INLINE vb vb_choose(vb by, vb yes, vb no) { return _mm256_blendv_epi8(no, yes, by); }
+/* Eight lanes of four levels: the pairs of their summed axis, as two vectors. */
+INLINE void vb_pairs(vb levels, int16_t *low, int16_t *high) {
+  _mm256_storeu_si256((__m256i *)low, _mm256_srai_epi16(_mm256_slli_epi16(levels, 8), 8));
+  _mm256_storeu_si256((__m256i *)high, _mm256_srai_epi16(levels, 8));
+}
+
+#else
+
+typedef uint8_t vb __attribute__((vector_size(32)));
+typedef uint16_t vw __attribute__((vector_size(32)));
+
+INLINE vb vb_load(const void *p) {
+  vb v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+INLINE vb vb_and(vb a, int mask) { return a & (uint8_t)mask; }
+INLINE vb vb_or(vb a, vb b) { return a | b; }
+INLINE vb vb_right(vb a, int bits) { return (vb)((vw)a >> bits); }
+INLINE vb vb_left(vb a, int bits) { return (vb)((vw)a << bits); }
+INLINE vb vb_table(const int8_t *table) {
+  vb v = {0};
+  memcpy(&v, table, 16);
+  return v;
+}
+INLINE vb vb_lookup(vb table, vb index) {
+  vb v;
+  for (int i = 0; i < 32; i++) v[i] = table[index[i] & 15];
+  return v;
+}
+INLINE vb vb_choose(vb by, vb yes, vb no) {
+  vb mask = (vb)(by > 127);
+  return (mask & yes) | (~mask & no);
+}
+INLINE void vb_pairs(vb levels, int16_t *low, int16_t *high) {
+  int8_t b[32];
+  memcpy(b, &levels, sizeof b);
+  for (int i = 0; i < 16; i++) {
+    low[i] = b[2 * i];
+    high[i] = b[2 * i + 1];
+  }
+}
+
+#endif
+
+/* Field k of each byte of the unit, of `bits` bits. */
+INLINE vb field(vb unit, const int bits, const int k) {
+  return vb_and(k ? vb_right(unit, bits * k) : unit, (1 << bits) - 1);
+}
+
+/* The planes of a group's codes from some chunk on, the upper one first. */
+typedef struct {
+  const uint8_t *upper, *lower;
+} ts_planes;
+
+INLINE ts_planes planes_of(const uint8_t *codes, const int width, int64_t count, int64_t chunk) {
+  int upper = width == 3 ? 2 : width == 5 || width == 6 ? 4 : width;
+  return (ts_planes){codes + chunk * (CHUNK / 8) * upper,
+                     codes + count / 8 * upper + chunk * (CHUNK / 8) * (width - upper)};
+}
+
+/* The levels of elements 32 n .. 32 n + 31 of a chunk. */
+INLINE vb levels_of(ts_planes p, const int width, const int n, const vb *tables) {
+  switch (width) {
+    case 1: return vb_lookup(tables[0], field(vb_load(p.upper), 1, n));
+    case 2: return vb_lookup(tables[0], field(vb_load(p.upper + n / 4 * UNIT), 2, n % 4));
+    case 3: {
+      vb crumb = field(vb_load(p.upper + n / 4 * UNIT), 2, n % 4), bits = vb_load(p.lower);
+      vb bit = vb_and(n < 2 ? vb_left(bits, 2 - n) : vb_right(bits, n - 2), 4);
+      return vb_lookup(tables[0], vb_or(crumb, bit));
+    }
+    case 4: return vb_lookup(tables[0], field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2));
+    case 5: {
+      vb nibble = field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2);
+      vb by = vb_left(vb_load(p.lower), 7 - n);
+      return vb_choose(by, vb_lookup(tables[1], nibble), vb_lookup(tables[0], nibble));
+    }
+    case 6: {
+      vb nibble = field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2);
+      vb crumbs = vb_load(p.lower + n / 4 * UNIT);
+      vb one = vb_left(crumbs, 7 - 2 * (n % 4)), two = vb_left(crumbs, 6 - 2 * (n % 4));
+      return vb_choose(
+          two, vb_choose(one, vb_lookup(tables[3], nibble), vb_lookup(tables[2], nibble)),
+          vb_choose(one, vb_lookup(tables[1], nibble), vb_lookup(tables[0], nibble)));
+    }
+    default: return vb_load(p.upper + n * UNIT);
+  }
+}
+
+/* Levels of `count` elements as pairs, [depth / 2][lanes][2]. */
+INLINE void unpack_width(const ts_code_group *g, const int width, const int lanes,
+                         const uint8_t *codes, int64_t count, int16_t *out) {
+  vb tables[4];
+  UNROLL for (int i = 0; i < 4; i++) tables[i] = vb_table(g->lookup[i]);
+  const int across = lanes / 8; /* vectors of a quad */
+  for (int64_t chunk = 0; chunk < count / CHUNK; chunk++, out += CHUNK) {
+    ts_planes planes = planes_of(codes, width, count, chunk);
+    UNROLL for (int n = 0; n < CHUNK / UNIT; n++) {
+      int16_t *to = out + n / across * (4 * lanes) + n % across * 16;
+      vb_pairs(levels_of(planes, width, n, tables), to, to + 2 * lanes);
+    }
+  }
+}
+
+INLINE void unpack_lanes(const ts_code_group *g, const int lanes, const uint8_t *codes,
+                         int16_t *out) {
+  int64_t count = (int64_t)g->channels * TOKENS;
+  switch (g->levels.width) {
+    case 1: unpack_width(g, 1, lanes, codes, count, out); break;
+    case 2: unpack_width(g, 2, lanes, codes, count, out); break;
+    case 3: unpack_width(g, 3, lanes, codes, count, out); break;
+    case 4: unpack_width(g, 4, lanes, codes, count, out); break;
+    case 5: unpack_width(g, 5, lanes, codes, count, out); break;
+    case 6: unpack_width(g, 6, lanes, codes, count, out); break;
+    case 8: unpack_width(g, 8, lanes, codes, count, out); break;
+    default: break;
+  }
+}
+
+static void unpack_keys(const ts_code_group *g, const uint8_t *codes, int16_t *out) {
+  unpack_lanes(g, TOKENS, codes, out);
+}
+
+static void unpack_values(const ts_code_group *g, const uint8_t *codes, int16_t *out) {
+  if (g->channels == TS_GROUP_CHANNELS) {
+    unpack_lanes(g, TS_GROUP_CHANNELS, codes, out);
+  } else {
+    unpack_lanes(g, TS_GROUP_CHANNELS / 2, codes, out);
+  }
+}
+
+/* ---- products of pairs ---- */
+
+INLINE vi vi_all(int32_t x) { return x - (vi)vf_all(0); }
+
+/* sum + the products of pairs of 16 bits, in each lane. */
+INLINE vi vi_dot(vi sum, vi a, vi b) {
+#if TS_LEVEL == 3 && !defined(TS_EMULATE_AVX512)
+  return (vi)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif TS_LEVEL >= 2
+  union {
+    vi all;
+    __m256i part[LANES / 8];
+  } s = {sum}, x = {a}, y = {b};
+  UNROLL for (int i = 0; i < LANES / 8; i++) {
+    s.part[i] = _mm256_add_epi32(s.part[i], _mm256_madd_epi16(x.part[i], y.part[i]));
+  }
+  return s.all;
+#else
+  vi low = (a << 16 >> 16) * (b << 16 >> 16);
+  return sum + low + (a >> 16) * (b >> 16);
+#endif
+}
+
+INLINE vi vi_load(const void *p) {
+  vi v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+INLINE int32_t pair_at(const int16_t *p) {
+  int32_t pair;
+  memcpy(&pair, p, sizeof pair);
+  return pair;
+}
+
+/* sum[r][v] = the products of `depth` pairs of R rows with V vectors of lanes. */
+INLINE void multiply(const int R, const int V, int64_t depth, const int16_t *a, int64_t a_stride,
+                     const int16_t *b, int64_t b_stride, vi (*sum)[4 * VECTORS]) {
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < V; v++) sum[r][v] = vi_all(0);
+  }
+  for (int64_t k = 0; k < depth; k++, a += 2, b += b_stride) {
+    vi column[4 * VECTORS];
+    UNROLL for (int v = 0; v < V; v++) column[v] = vi_load(b + v * 2 * LANES);
+    UNROLL for (int r = 0; r < R; r++) {
+      vi pair = vi_all(pair_at(a + r * a_stride));
+      UNROLL for (int v = 0; v < V; v++) sum[r][v] = vi_dot(sum[r][v], pair, column[v]);
+    }
+  }
+}
+
+INLINE vf vf_of(vi x) { return __builtin_convertvector(x, vf); }
+
+/* scores = base + the products with S slices of keys, by the tokens' and the rows' scales. */
+INLINE void score_block(const int R, const int S, int64_t depth, const int16_t *a, int64_t a_stride,
+                        const int16_t *b, const float *token_scale, const float *row_scale,
+                        float *scores) {
+  vi sum[BLOCK_ROWS][4 * VECTORS];
+  multiply(R, S * VECTORS, depth, a, a_stride, b, 2 * TOKENS, sum);
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < S * VECTORS; v++) {
+      float *at = scores + r * TOKENS + v * LANES;
+      vf scale = vf_load(token_scale + v * LANES) * vf_all(row_scale[r]);
+      vf_store(at, vf_fma(vf_of(sum[r][v]), scale, vf_load(at)));
+    }
+  }
+}
+
+/* out = out * decay + the products with one group of values, by the channels' units and rows' scales. */
+INLINE void value_block(const int R, const int V, const int lanes, const int16_t *a,
+                        const int16_t *b, const float *unit, const float *row_scale,
+                        const float *decay, float *out, int64_t stride) {
+  vi sum[BLOCK_ROWS][4 * VECTORS];
+  multiply(R, V, TOKENS / 2, a, TOKENS, b, 2 * lanes, sum);
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < V; v++) {
+      float *at = out + r * stride + v * LANES;
+      vf scale = vf_load(unit + v * LANES) * vf_all(row_scale[r]);
+      vf_store(at, vf_fma(vf_of(sum[r][v]), scale, vf_load(at) * vf_all(decay[r])));
+    }
+  }
+}
+
+/* Rows in blocks of nearly equal size, each by a case of its own. */
+#define EACH_BLOCK(rows)                                                        \
+  for (int64_t blocks_ = ((rows) + BLOCK_ROWS - 1) / BLOCK_ROWS, i_ = 0; i_ < blocks_; i_++)
+#define BLOCK_FIRST(rows) ((rows) * i_ / blocks_)
+#define BLOCK_COUNT(rows) ((rows) * (i_ + 1) / blocks_ - BLOCK_FIRST(rows))
+#if TS_LEVEL == 3
+#define EACH_COUNT(CASE) \
+  CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#else
+#define EACH_COUNT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#endif
+
+static void score_slice(int64_t rows, int64_t depth, const ts_coded_query *q, const int16_t *pairs,
+                        const float *token_scale, float *scores) {
+  EACH_BLOCK(rows) {
+    int64_t first = BLOCK_FIRST(rows);
+    switch (BLOCK_COUNT(rows)) {
+#define SCORE(R)                                                                               \
+  case R:                                                                                      \
+    score_block(R, 1, depth, q->levels + first * q->stride, q->stride, pairs, token_scale,     \
+                q->scale + first, scores + first * TOKENS);                                    \
+    break;
+      EACH_COUNT(SCORE)
+    }
+  }
+}
+
+static void value_group(int64_t rows, const ts_code_group *g, const float *unit,
+                        const float *decay, float *out, int64_t stride,
+                        const ts_coded_scratch *s) {
+  EACH_BLOCK(rows) {
+    int64_t first = BLOCK_FIRST(rows);
+    switch (BLOCK_COUNT(rows)) {
+#define MIX(R)                                                                                   \
+  case R:                                                                                        \
+    value_block(R, VECTORS, TS_GROUP_CHANNELS, s->weights + first * TOKENS, s->pairs, unit,      \
+                s->weight_scale + first, decay + first, out + g->first + first * stride, stride); \
+    break;
+      EACH_COUNT(MIX)
+    }
+  }
+}
+
+/* ---- queries ---- */
+
+/* H x, or backwards: every power of two in the dimension is a block of its own. */
+static void hadamard(const ts_code *code, float *x, int backwards) {
+  int dim = code->dim;
+  if (!backwards) {
+    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
+  }
+  for (int first = 0, block; first < dim; first += block) {
+    for (block = 1; 2 * block <= dim - first;) block *= 2;
+    for (int half = 1; half < block; half *= 2) {
+      for (int i = first; i < first + block; i += 2 * half) {
+        for (int j = i; j < i + half; j++) {
+          float a = x[j], b = x[j + half];
+          x[j] = a + b;
+          x[j + half] = a - b;
+        }
+      }
+    }
+    float unit = (float)(1 / sqrt((double)block));
+    for (int i = first; i < first + block; i++) x[i] *= unit;
+  }
+  if (backwards) {
+    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
+  }
+}
+
+/* Writes x as 15 bits of its largest element; returns what one step is worth. `count` is a multiple of
+ * 16. */
+INLINE float quantise(const float *x, int count, int16_t *levels) {
+  vf largest = vf_all(0);
+  for (int i = 0; i < count; i += LANES) {
+    vf v = vf_load(x + i);
+    largest = vf_max(largest, vf_max(v, -v));
+  }
+  float most = vf_largest(largest);
+  vf inverse = vf_all(most > 0 ? STEPS / most : 0);
+  typedef int16_t vs __attribute__((vector_size(2 * LANES)));
+  for (int i = 0; i < count; i += LANES) {
+    const float magic = 12582912.0f; /* rounds to an integer, which its low bits then hold */
+    vi level = (vi)(vf_load(x + i) * inverse + magic) - (vi)vf_all(magic);
+    vs narrow = __builtin_convertvector(level, vs);
+    memcpy(levels + i, &narrow, sizeof narrow);
+  }
+  return most / STEPS;
+}
+
+/* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
+static void prepare_turn(const ts_code *code, const ts_turn_table *turn, const float *query,
+                         float *coefficient, float *rest) {
+  int pairs = turn->pairs;
+  for (int p = 0; p < pairs; p++) {
+    int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + pairs : 2 * p + 1;
+    coefficient[p] = query[i] * code->turn[i] + query[j] * code->turn[j];
+    coefficient[pairs + p] = query[j] * code->turn[i] - query[i] * code->turn[j];
+  }
+  float sum = 0;
+  for (int i = 2 * pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
+  *rest = sum;
+}
+
+void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q) {
+  int dim = code->dim;
+  for (int64_t r = 0; r < q->rows; r++) {
+    const float *query = q->query + r * q->stride;
+    float y[TS_MAX_DIM] = {0};
+    if (code->query) {
+      for (int i = 0; i < dim; i++) {
+        const float *row = code->query + i * dim;
+        for (int j = 0; j < dim; j++) y[j] += query[i] * row[j];
+      }
+    } else {
+      memcpy(y, query, (size_t)dim * sizeof *y);
+      hadamard(code, y, 0);
+    }
+    for (int i = 0; i < dim; i++) y[i] *= code->unit[i];
+    q->scale[r] = quantise(y, (int)q->stride, q->levels + r * q->stride);
+    if (code->turn) prepare_turn(code, turn, query, q->turn + r * 2 * turn->pairs, q->rest + r);
+  }
+}
+
+void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t stride) {
+  for (int64_t r = 0; r < rows; r++) hadamard(code, out + r * stride, 1);
+}
+
+/* ---- the scores of a tile ---- */
+
+/* scores += the mean's share: over the tile's middle the cosines are even, the sines odd. */
+static void add_turn(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
+                     float *scores) {
+  enum { HALF = TOKENS / 2, PARTS = HALF / LANES };
+  int pairs = turn->pairs;
+  const float *cosine = turn->middle + block * 2 * pairs, *sine = cosine + pairs;
+  const float *even = turn->inside, *odd = even + pairs * HALF;
+  for (int64_t r = 0; r < q->rows; r++) {
+    const float *c = q->turn + r * 2 * pairs, *s = c + pairs;
+    vf plus[PARTS], minus[PARTS];
+    UNROLL for (int v = 0; v < PARTS; v++) {
+      plus[v] = vf_all(q->rest[r]);
+      minus[v] = vf_all(0);
+    }
+    for (int p = 0; p < pairs; p++) {
+      vf a = vf_all(c[p] * cosine[p] + s[p] * sine[p]);
+      vf b = vf_all(s[p] * cosine[p] - c[p] * sine[p]);
+      UNROLL for (int v = 0; v < PARTS; v++) {
+        plus[v] = vf_fma(a, vf_load(even + p * HALF + v * LANES), plus[v]);
+        minus[v] = vf_fma(b, vf_load(odd + p * HALF + v * LANES), minus[v]);
+      }
+    }
+    float *score = scores + r * TOKENS;
+    float before[HALF];
+    UNROLL for (int v = 0; v < PARTS; v++) {
+      float *after = score + HALF + v * LANES;
+      vf_store(after, vf_load(after) + (plus[v] + minus[v]));
+      vf_store(before + v * LANES, plus[v] - minus[v]);
+    }
+    for (int i = 0; i < HALF; i++) score[HALF - 1 - i] += before[i];
+  }
+}
+
+INLINE float half_at(const uint8_t *at) {
+  uint16_t half[LANES] = {0};
+  memcpy(half, at, sizeof *half);
+  return vf_load_half(half)[0];
+}
+
+/* Every score of a row begins with its product with the tile's mean. */
+static void start_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                         float *scores) {
+  float mean[TS_MAX_DIM] = {0}, scale = 0;
+  if (code->is_centred) {
+    const int8_t *level = (const int8_t *)tile + code->mean_at;
+    for (int i = 0; i < code->dim; i++) mean[i] = level[i];
+    scale = half_at(tile + code->mean_scale_at);
+  }
+  for (int64_t r = 0; r < q->rows; r++) {
+    vf sum = vf_all(0);
+    if (code->is_centred) {
+      for (int64_t i = 0; i < q->stride; i += LANES) {
+        sum = vf_fma(vf_load(q->query + r * q->stride + i), vf_load(mean + i), sum);
+      }
+      sum = vf_all(vf_sum(sum) * scale);
+    }
+    UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(scores + r * TOKENS + t, sum);
+  }
+}
+
+/* Spared tokens have the scores of an exact tile. */
+static void score_spared(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                         float *scores) {
+  for (int32_t n = 0; n < code->spared; n++) {
+    int token = tile[code->spare_index_at + n];
+    uint16_t half[TS_MAX_DIM] = {0};
+    float key[TS_MAX_DIM];
+    memcpy(half, tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES,
+           (size_t)code->dim * sizeof *half);
+    for (int64_t i = 0; i < q->stride; i += LANES) vf_store(key + i, vf_load_half(half + i));
+    for (int64_t r = 0; r < q->rows; r++) {
+      vf sum = vf_all(0);
+      for (int64_t i = 0; i < q->stride; i += LANES) {
+        sum = vf_fma(vf_load(q->query + r * q->stride + i), vf_load(key + i), sum);
+      }
+      scores[r * TOKENS + token] = vf_sum(sum);
+    }
+  }
+}
+
+INLINE void fetch(const uint8_t *next, int64_t bytes) {
+  if (!next) return;
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
+}
+
+void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,
+                     const uint8_t *tile, const ts_coded_query *q, float *scores,
+                     const uint8_t *next, ts_coded_scratch *s) {
+  float token_scale[TOKENS];
+  const uint16_t *scales = (const uint16_t *)(tile + code->scales_at);
+  for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_load_half(scales + t));
+  start_scores(code, tile, q, scores);
+  int depth = 0; /* channels of groups that are stored at all come first */
+  for (int g = 0; g < code->group_count; g++) {
+    const ts_code_group *group = &code->groups[g];
+    if (group->levels.width == 0) {
+      memset(s->pairs + group->first * TOKENS, 0, (size_t)group->channels * TOKENS * sizeof *s->pairs);
+    } else {
+      unpack_keys(group, tile + group->at, s->pairs + group->first * TOKENS);
+      depth = group->first + group->channels;
+    }
+    fetch(next ? next + group->at : 0, (int64_t)group->channels * 8 * group->levels.width);
+  }
+  fetch(next ? next + code->scales_at : 0, code->bytes - code->scales_at);
+  for (int slice = 0; slice < TOKENS / SLICE; slice++) {
+    score_slice(q->rows, depth / 2, q, s->pairs + slice * SLICE * 2, token_scale + slice * SLICE,
+                scores + slice * SLICE);
+  }
+  if (code->turn) add_turn(turn, block, q, scores);
+  if (code->spared) score_spared(code, tile, q, scores);
+}
+
+/* ---- the values of a tile ---- */
+
+void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, const float *weights,
+                     const float *decay, float *out, int64_t stride, const uint8_t *next,
+                     ts_coded_scratch *s) {
+  float token_scale[TOKENS];
+  const uint16_t *scales = (const uint16_t *)(tile + code->scales_at);
+  for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_load_half(scales + t));
+  for (int64_t r = 0; r < rows; r++) {
+    float scaled[TOKENS];
+    UNROLL for (int t = 0; t < TOKENS; t += LANES) {
+      vf_store(scaled + t, vf_load(weights + r * TOKENS + t) * vf_load(token_scale + t));
+    }
+    s->weight_scale[r] = quantise(scaled, TOKENS, s->weights + r * TOKENS);
+  }
+  for (int g = 0; g < code->group_count; g++) {
+    const ts_code_group *group = &code->groups[g];
+    float unit[SLICE] = {0};
+    memcpy(unit, code->unit + group->first, (size_t)group->channels * sizeof *unit);
+    if (group->channels < TS_GROUP_CHANNELS || group->levels.width == 0) {
+      memset(s->pairs, 0, TOKENS * SLICE * sizeof *s->pairs);
+    }
+    unpack_values(group, tile + group->at, s->pairs);
+    if (group->channels < TS_GROUP_CHANNELS) { /* to rows of 16 lanes, from the last row on */
+      for (int row = TOKENS / 2 - 1; row >= 0; row--) {
+        memmove(s->pairs + row * 32, s->pairs + row * 16, 16 * sizeof *s->pairs);
+        memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
+      }
+    }
+    fetch(next ? next + group->at : 0, (int64_t)group->channels * 8 * group->levels.width);
+    value_group(rows, group, unit, decay, out, stride, s);
+  }
+  fetch(next ? next + code->scales_at : 0, code->bytes - code->scales_at);
+}
