@@ -13,10 +13,8 @@
 
 enum {
   TS_MAX_DIM = 256,
-  TS_GROUP_CHANNELS = 16,
   TS_MAX_GROUPS = TS_MAX_DIM / TS_GROUP_CHANNELS,
   TS_MAX_CODES = 64, /* of the widest code that has a table, 6 bits */
-  TS_BYTE_WIDTH = 8, /* levels as they are, without a table */
 };
 
 /* A scalar code: value of an index = levels[index] * step; bounds ascend, an index counts those below. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cooling.h"
 #include "memory.h"
 #include "plan.h"
 #include "tile_format.h"
@@ -100,13 +101,7 @@ void ts_decoder_pack(ts_decoder *d, int32_t layer, int32_t role, const uint8_t *
   ts_pack(&layer_of(d, layer)->matrices[role], source, rows, first_row / TS_PANEL, 1);
 }
 
-/* Hands out pieces of one block of memory; with no block it only counts. */
-typedef struct {
-  uint8_t *base;
-  int64_t used;
-} ts_arena;
-
-static void *take(ts_arena *arena, int64_t count, int64_t bytes) {
+void *ts_take(ts_arena *arena, int64_t count, int64_t bytes) {
   int64_t at = arena->used;
   arena->used += (count * bytes + 127) / 128 * 128;
   return arena->base ? arena->base + at : 0;
@@ -116,11 +111,11 @@ static ts_activations take_activations(ts_arena *arena, int64_t rows, int64_t co
                                        int has_floats) {
   ts_activations a = {.blocks = ts_padded(columns) / TS_BLOCK};
   int64_t blocks = rows * a.blocks;
-  if (has_floats) a.x = take(arena, blocks * TS_BLOCK, sizeof *a.x);
-  a.q = take(arena, blocks * TS_BLOCK, sizeof *a.q);
-  a.scale = take(arena, blocks, sizeof *a.scale);
-  a.total = take(arena, blocks, sizeof *a.total);
-  a.sum = take(arena, blocks * 2, sizeof *a.sum);
+  if (has_floats) a.x = ts_take(arena, blocks * TS_BLOCK, sizeof *a.x);
+  a.q = ts_take(arena, blocks * TS_BLOCK, sizeof *a.q);
+  a.scale = ts_take(arena, blocks, sizeof *a.scale);
+  a.total = ts_take(arena, blocks, sizeof *a.total);
+  a.sum = ts_take(arena, blocks * 2, sizeof *a.sum);
   return a;
 }
 
@@ -139,22 +134,22 @@ static void take_scratch(ts_decoder *d, ts_arena *arena, ts_scratch *s, int floa
   if (heads_width > widest) widest = heads_width;
   int64_t rows = d->partial_rows, dim = (d->head_dim + 15) / 16 * 16;
   ts_scratch t = {
-      .row = take(arena, ts_padded(widest), sizeof(float)),
+      .row = ts_take(arena, ts_padded(widest), sizeof(float)),
       .normed = take_activations(arena, 1, d->hidden, floats),
       .mixed = take_activations(arena, 1, heads_width, floats),
-      .gate = take(arena, GATE_ROWS * TS_PANEL, sizeof(float)),
-      .up = take(arena, GATE_ROWS * TS_PANEL, sizeof(float)),
-      .query = take(arena, rows * dim, sizeof(float)),
-      .scores = take(arena, rows * TS_BLOCK_TOKENS, sizeof(float)),
-      .slice = take(arena, (dim > TS_BLOCK_TOKENS ? dim : TS_BLOCK_TOKENS) * 16, sizeof(float)),
-      .part = take(arena, rows * dim, sizeof(float)),
-      .whole = take(arena, rows * dim, sizeof(float)),
-      .part_max = take(arena, rows, sizeof(float)),
-      .part_sum = take(arena, rows, sizeof(float)),
-      .whole_max = take(arena, rows, sizeof(float)),
-      .whole_sum = take(arena, rows, sizeof(float)),
-      .decay = take(arena, rows, sizeof(float)),
-      .new_max = take(arena, rows, sizeof(float)),
+      .gate = ts_take(arena, GATE_ROWS * TS_PANEL, sizeof(float)),
+      .up = ts_take(arena, GATE_ROWS * TS_PANEL, sizeof(float)),
+      .query = ts_take(arena, rows * dim, sizeof(float)),
+      .scores = ts_take(arena, rows * TS_BLOCK_TOKENS, sizeof(float)),
+      .slice = ts_take(arena, (dim > TS_BLOCK_TOKENS ? dim : TS_BLOCK_TOKENS) * 16, sizeof(float)),
+      .part = ts_take(arena, rows * dim, sizeof(float)),
+      .whole = ts_take(arena, rows * dim, sizeof(float)),
+      .part_max = ts_take(arena, rows, sizeof(float)),
+      .part_sum = ts_take(arena, rows, sizeof(float)),
+      .whole_max = ts_take(arena, rows, sizeof(float)),
+      .whole_sum = ts_take(arena, rows, sizeof(float)),
+      .decay = ts_take(arena, rows, sizeof(float)),
+      .new_max = ts_take(arena, rows, sizeof(float)),
   };
   if (s) *s = t;
 }
@@ -163,14 +158,14 @@ static void place(ts_decoder *d, ts_arena *arena) {
   int floats = has_matrix(d->layers, d->layer_count, ts_kind_is_float) ||
                has_matrix(&d->outside, 1, ts_kind_is_float);
   int threads = d->team.threads;
-  int64_t rows = d->max_rows, dim = (d->head_dim + 15) / 16 * 16;
-  d->row_sequence = take(arena, rows, sizeof *d->row_sequence);
-  d->row_position = take(arena, rows, sizeof *d->row_position);
-  d->x = take(arena, rows * d->hidden_stride, sizeof(float));
-  d->qkv = take(arena, rows * d->qkv_stride, sizeof(float));
-  d->mixed = take(arena, rows * d->mixed_stride, sizeof(float));
-  d->projected = ts_has_post_norms(d) ? take(arena, rows * d->hidden_stride, sizeof(float)) : 0;
-  d->logits = take(arena, d->max_logit_rows * d->logit_stride, sizeof(float));
+  int64_t rows = d->max_rows;
+  d->row_sequence = ts_take(arena, rows, sizeof *d->row_sequence);
+  d->row_position = ts_take(arena, rows, sizeof *d->row_position);
+  d->x = ts_take(arena, rows * d->hidden_stride, sizeof(float));
+  d->qkv = ts_take(arena, rows * d->qkv_stride, sizeof(float));
+  d->mixed = ts_take(arena, rows * d->mixed_stride, sizeof(float));
+  d->projected = ts_has_post_norms(d) ? ts_take(arena, rows * d->hidden_stride, sizeof(float)) : 0;
+  d->logits = ts_take(arena, d->max_logit_rows * d->logit_stride, sizeof(float));
   d->normed = take_activations(arena, rows, d->hidden, floats);
   d->mixed_in = take_activations(arena, rows, (int64_t)d->heads * d->head_dim, floats);
   d->fed = take_activations(arena, rows, d->feed_forward, floats);
@@ -178,27 +173,26 @@ static void place(ts_decoder *d, ts_arena *arena) {
   if (has_matrix(d->layers, d->layer_count, ts_kind_is_wide)) {
     ts_activations *const read[] = {&d->normed, &d->mixed_in, &d->fed};
     for (int i = 0; i < 3; i++) {
-      read[i]->wide = take(arena, rows * read[i]->blocks * TS_BLOCK, sizeof(int16_t));
+      read[i]->wide = ts_take(arena, rows * read[i]->blocks * TS_BLOCK, sizeof(int16_t));
     }
   }
   if (has_matrix(&d->outside, 1, ts_kind_is_wide)) {
-    d->last.wide = take(arena, d->max_logit_rows * d->last.blocks * TS_BLOCK, sizeof(int16_t));
+    d->last.wide = ts_take(arena, d->max_logit_rows * d->last.blocks * TS_BLOCK, sizeof(int16_t));
   }
   for (int32_t i = 0; i < d->rope_count; i++) {
-    d->ropes[i].turns = take(arena, rows * 2 * d->ropes[i].pairs, sizeof(float));
+    d->ropes[i].turns = ts_take(arena, rows * 2 * d->ropes[i].pairs, sizeof(float));
   }
   int64_t items = ts_plan_max_items(d);
   for (int32_t i = 0; i < d->group_count; i++) {
-    d->groups[i].items = take(arena, items, sizeof(ts_item));
+    d->groups[i].items = ts_take(arena, items, sizeof(ts_item));
   }
   int64_t cells = d->max_rows;
-  d->head_arrivals = take(arena, cells * d->kv_heads, sizeof(int32_t));
-  d->cell_arrivals = take(arena, cells, sizeof(int32_t));
-  d->partial_stride = d->partial_rows * (2 + dim);
-  d->partials = take(arena, d->partial_capacity * d->partial_stride, sizeof(float));
-  d->scratch = take(arena, threads, sizeof(ts_scratch));
+  d->head_arrivals = ts_take(arena, cells * d->kv_heads, sizeof(int32_t));
+  d->cell_arrivals = ts_take(arena, cells, sizeof(int32_t));
+  d->partials = ts_take(arena, d->partial_capacity, sizeof(float));
+  d->scratch = ts_take(arena, threads, sizeof(ts_scratch));
   for (int i = 0; i < threads; i++) take_scratch(d, arena, d->scratch ? &d->scratch[i] : 0, floats);
-  d->team.shares = take(arena, threads, sizeof(ts_share));
+  d->team.shares = ts_take(arena, threads, sizeof(ts_share));
 }
 
 int64_t ts_decoder_ready(ts_decoder *d, int32_t threads, int32_t rows, int32_t logit_rows,
@@ -249,7 +243,7 @@ void ts_decoder_batch(ts_decoder *d, int32_t rows, int32_t sequences, int32_t lo
   d->row_starts = row_starts;
   d->first_positions = first_positions;
   d->logit_rows = logit_row;
-  d->stores = 0;
+  d->stores = d->coolings > 0;
   for (int32_t s = 0; s < sequences; s++) {
     if (row_starts[s + 1] - row_starts[s] > 1) d->stores = 1;
     for (int32_t row = row_starts[s]; row < row_starts[s + 1]; row++) {
@@ -273,6 +267,7 @@ void ts_decoder_capture(ts_decoder *d, float *capture) { d->capture = capture; }
 void ts_decoder_break(ts_decoder *d) { ts_team_break(&d->team); }
 
 void ts_decoder_free(ts_decoder *d) {
+  ts_cooling_free(d);
   if (d->ropes) {
     for (int32_t i = 0; i < d->rope_count; i++) free(d->ropes[i].frequencies);
   }

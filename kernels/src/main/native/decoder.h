@@ -3,6 +3,7 @@
 #ifndef TESSERA_DECODER_H
 #define TESSERA_DECODER_H
 
+#include "coded.h"
 #include "gemm.h"
 #include "team.h"
 
@@ -37,17 +38,44 @@ enum { PAIRING_INTERLEAVED, PAIRING_SPLIT };
  * positions, so that a query's result is the same however the work is cut. */
 enum { SPLIT_TILES = 4 };
 
+/* Where a form keeps one tile of a layer and KV head, and how: with no code, a copy of the exact tile. */
+typedef struct {
+  int64_t at; /* in the slab */
+  const ts_code *code;
+} ts_place;
+
+typedef struct {
+  ts_place key, value;
+} ts_place_pair;
+
 typedef struct {
   ts_matrix matrices[ROLES];
   const float *vectors[ROLES]; /* zero-padded to a multiple of 32; null where the model has none */
   int32_t group, index_in_group, rope;
+  ts_place_pair *cooled; /* [forms][kv_heads]; null in a group that never cools */
 } ts_layer;
+
+/* The slabs of one cooled form and, for the step in hand, its references. */
+typedef struct {
+  uint8_t *slabs;
+  int64_t slab_bytes;
+  const int32_t *refs;
+} ts_form;
+
+/* Blocks that take a cooler form in the step in hand (StepBatch.Coolings). */
+typedef struct {
+  int32_t count, first; /* first: coolings of the groups before */
+  const int32_t *blocks, *from, *to;
+} ts_coolings;
 
 /* The tiles of a layer group and, for the step in hand, its block tables (StepBatch.BlockTables). */
 typedef struct {
   uint8_t *slabs;
   int64_t slab_bytes, layer_stride, head_stride, value_offset;
   int32_t window, sink_tokens;
+  int32_t form_count; /* besides the exact one; 0 in a group that never cools */
+  ts_form forms[TS_MAX_FORMS];
+  ts_coolings coolings;
   const int32_t *starts, *first_blocks, *sink_blocks, *refs;
   struct ts_item *items;
   int64_t item_count;
@@ -58,6 +86,8 @@ typedef struct {
   float magnitude;
   double *frequencies; /* [pairs] */
   float *turns;        /* [rows]{ cos[pairs], sin[pairs] }, of the step in hand */
+  ts_turn_table table; /* where a code's mean turns by this rope */
+  float *cooling_turns; /* [coolings][pairs]{ cos[64], sin[64] }, of the step in hand */
 } ts_rope;
 
 /* A piece of attention: some rows of one sequence, over some splits, for each KV head. */
@@ -66,8 +96,22 @@ typedef struct ts_item {
   int32_t first_split, end_split;
   int32_t parts; /* items that share these rows */
   int32_t cell;  /* the rows' place among the arrival counters */
-  int64_t slot;  /* first partial result of the rows, for split 0 and KV head 0; with parts > 1 */
+  int64_t slot;  /* where the rows' partial results begin among the partials; with parts > 1 */
 } ts_item;
+
+/* Partial results of some rows: m, d, o. */
+typedef struct {
+  float *max, *sum; /* [rows] */
+  float *out;       /* [rows][stride] */
+} ts_partial;
+
+/* What one thread needs for tiles that cool. */
+typedef struct {
+  ts_coder coder;
+  ts_coded_scratch coded;
+  ts_coded_query queries[TS_MAX_FORMS]; /* of the item in hand */
+  ts_partial part, whole;               /* of coded values, in their basis */
+} ts_cold;
 
 /* What one thread needs for itself. */
 typedef struct {
@@ -80,7 +124,14 @@ typedef struct {
   float *slice;          /* [max(head_dim, 64)][16] */
   float *part, *whole;   /* [tile rows][padded head_dim] */
   float *part_max, *part_sum, *whole_max, *whole_sum, *decay, *new_max; /* [tile rows, padded] */
+  ts_cold *cold;         /* null where nothing cools */
 } ts_scratch;
+
+/* Which form of a block a query reads: CoolingRule. */
+typedef struct {
+  int32_t first_blocks, forms;
+  int32_t age_blocks[TS_MAX_FORMS];
+} ts_rule;
 
 enum { GATE_ROWS = 64, ROW_CHUNK = 256, QUERY_TILE = 48, LOGIT_PANELS = 8 };
 
@@ -108,8 +159,9 @@ typedef struct ts_decoder {
   float *capture; /* [layers][max_rows][heads + 2 kv_heads][head_dim], or null: see TS(capture) */
 
   /* attention */
-  int64_t partial_capacity, partial_stride, partial_rows;
-  float *partials;                  /* [capacity]{ m[partial_rows], d[..], o[..][padded head_dim] } */
+  ts_rule rule;
+  int64_t partial_capacity, partial_rows; /* floats; rows of an item at most, padded */
+  float *partials; /* [splits][kv_heads][hot, and cold where tiles cool]{ m[], d[], o[][] } of items */
   _Atomic int32_t *head_arrivals;   /* [cells][kv_heads] */
   _Atomic int32_t *cell_arrivals;   /* [cells] */
 
@@ -117,15 +169,45 @@ typedef struct ts_decoder {
   ts_team team;
   void *memory; /* everything above that is not the model's */
   int64_t memory_bytes;
+
+  /* cooled forms */
+  int32_t coolings, max_coolings; /* of the step in hand; what there is room for, which grows */
+  int32_t code_count;
+  ts_code **codes; /* ours to free */
+  ts_place_pair *places;
+  void *cold_memory;
+  int64_t cold_bytes;
 } ts_decoder;
 
 static inline int64_t ts_padded(int64_t n) { return (n + TS_BLOCK - 1) / TS_BLOCK * TS_BLOCK; }
+
+/* The form in which a query in block `query` reads block `block`. */
+static inline int32_t ts_form_of(const ts_rule *rule, int64_t query, int64_t block) {
+  int32_t form = 0;
+  if (block < rule->first_blocks) return 0;
+  while (form < rule->forms && query - block > rule->age_blocks[form]) form++;
+  return form;
+}
+
+/* Floats of the partial results of some rows of an item, for one split and KV head. */
+static inline int64_t ts_partial_floats(const ts_decoder *d, const ts_group *g, int64_t rows) {
+  int64_t dim = (d->head_dim + 15) / 16 * 16;
+  return (2 * ((rows + 15) / 16 * 16) + rows * dim) * (g->form_count ? 2 : 1);
+}
 
 /* Whether any layer normalises what it adds to the residual stream. */
 static inline int ts_has_post_norms(const ts_decoder *d) {
   const ts_layer *layer = &d->layers[0];
   return layer->vectors[ROLE_POST_ATTENTION_NORM] || layer->vectors[ROLE_POST_FEED_FORWARD_NORM];
 }
+
+/* A block of memory that is handed out in pieces; with no base it only counts. */
+typedef struct {
+  uint8_t *base;
+  int64_t used;
+} ts_arena;
+
+void *ts_take(ts_arena *arena, int64_t count, int64_t bytes);
 
 /* ---- called from Java, in this order ---- */
 
@@ -151,7 +233,20 @@ void ts_decoder_pack(ts_decoder *d, int32_t layer, int32_t role, const uint8_t *
 /* Allocates what steps need. Returns its bytes, or -1 if memory could not be had. */
 int64_t ts_decoder_ready(ts_decoder *d, int32_t threads, int32_t rows, int32_t logit_rows,
                          int32_t sequences, int32_t positions);
-/* The arrays of a step, which must stay valid until its end. */
+/* Cooled forms, after ts_decoder_ready: the rule, the slabs of every form from 1 on, every tile's
+ * place, and then the memory that they need. A code is given away; tiles may share it. */
+int ts_decoder_rule(ts_decoder *d, int32_t first_blocks, int32_t forms, const int32_t *age_blocks);
+void ts_decoder_form(ts_decoder *d, int32_t group, int32_t form, uint8_t *slabs,
+                     int64_t slab_bytes);
+int ts_decoder_code(ts_decoder *d, ts_code *code);
+void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
+                      int32_t is_value, int64_t at, const ts_code *code);
+int64_t ts_decoder_cool(ts_decoder *d);
+/* The arrays of a step, which must stay valid until its end; for every group in turn, from group 0 on.
+ * `from` may be changed. -1 if memory could not be had. */
+int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32_t *blocks,
+                        int32_t *from, const int32_t *to);
+void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const int32_t *refs);
 void ts_decoder_tables(ts_decoder *d, int32_t group, const int32_t *starts,
                        const int32_t *first_blocks, const int32_t *sink_blocks,
                        const int32_t *refs);
@@ -173,7 +268,7 @@ void ts_decoder_free(ts_decoder *d);
 /* One thread's share of a step; every thread of the team calls it. 0, or -1 if another failed. */
 int32_t TS(step)(ts_decoder *d, int32_t thread);
 
-/* The store and the attention of layer 0 alone, from d->qkv into d->mixed. */
+/* The store, the coolings and the attention of layer 0 alone, from d->qkv into d->mixed. */
 int32_t TS(attend)(ts_decoder *d, int32_t thread);
 
 #endif

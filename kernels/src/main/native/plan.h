@@ -10,7 +10,7 @@ void ts_plan(ts_decoder *d);
 /* Items that a layer group can need at most. */
 int64_t ts_plan_max_items(const ts_decoder *d);
 
-/* Partial results to have room for. With less room work is cut less, never computed otherwise. */
+/* Floats of partial results to have room for. With less room work is cut less, never computed otherwise. */
 int64_t ts_plan_partials(const ts_decoder *d);
 
 #endif

@@ -33,7 +33,14 @@ void TS(capture)(const ts_decoder *d, const ts_layer *layer, int64_t row);
 /* Puts key and value of a row into their tiles. */
 void TS(store)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head);
 
-/* The key tile of a block; its value tile lies the group's value_offset behind. */
+/* The tiles of a cooled form of a block. */
+typedef struct {
+  const uint8_t *key, *value;
+} ts_cooled;
+ts_cooled TS(cooled)(const ts_decoder *d, const ts_layer *layer, int32_t sequence, int64_t block,
+                     int32_t form, int64_t kv_head);
+
+/* The exact key tile of a block; its value tile lies the group's value_offset behind. */
 uint16_t *TS(key_tile)(const ts_decoder *d, const ts_layer *layer, int32_t sequence, int64_t block,
                        int64_t kv_head);
 

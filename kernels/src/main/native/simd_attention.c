@@ -207,28 +207,42 @@ INLINE float hide(float *score, ts_view view) {
   return vf_largest(largest);
 }
 
-/* Folds the tile that starts at position `start` into the partial result of every query. A lane that
- * a query does not see scores minus infinity: it weighs exactly nothing. */
-static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t *values,
-                      int64_t start, const char *next_keys, const char *next_values,
-                      ts_scratch *s) {
-  int64_t rows = q->rows, dim = q->dim;
-  int64_t lanes = q->last + 1 - start; /* what lies behind was not written yet */
-  if (lanes > TS_BLOCK_TOKENS) lanes = TS_BLOCK_TOKENS;
-  int64_t groups = (lanes + SLICE - 1) / SLICE;
-
-  int64_t done = 0;
-  if (rows <= DIRECT_ROWS) {
-    done = multiply_halves(rows, TS_BLOCK_TOKENS / TS_KEY_LANES, dim, s->query, q->stride, keys,
-                           TS_KEY_LANES, dim * TS_KEY_LANES, s->scores, TS_BLOCK_TOKENS, 0,
-                           next_keys);
+/* scores[row][64] of an exact tile, for the first `lanes` tokens. */
+static void exact_scores(const ts_queries *q, const uint16_t *keys, int64_t lanes, const char *next,
+                         ts_scratch *s) {
+  int64_t groups = (lanes + SLICE - 1) / SLICE, done = 0;
+  if (q->rows <= DIRECT_ROWS) {
+    done = multiply_halves(q->rows, TS_BLOCK_TOKENS / TS_KEY_LANES, q->dim, s->query, q->stride, keys,
+                           TS_KEY_LANES, q->dim * TS_KEY_LANES, s->scores, TS_BLOCK_TOKENS, 0, next);
   }
   for (; done < groups; done++) {
-    widen(keys + done * dim * TS_KEY_LANES, TS_KEY_LANES, dim, SLICE, s->slice);
-    multiply_slice(rows, dim, s->query, q->stride, s->slice, s->scores + done * SLICE,
+    widen(keys + done * q->dim * TS_KEY_LANES, TS_KEY_LANES, q->dim, SLICE, s->slice);
+    multiply_slice(q->rows, q->dim, s->query, q->stride, s->slice, s->scores + done * SLICE,
                    TS_BLOCK_TOKENS, 0);
   }
+}
 
+/* out = out * decay + the values of an exact tile by their weights, in s->scores. */
+static void exact_values(const ts_queries *q, const uint16_t *values, int64_t lanes, float *out,
+                         const char *next, ts_scratch *s) {
+  int64_t done = 0, slices = q->dim / SLICE;
+  if (q->rows <= DIRECT_ROWS) {
+    done = multiply_halves(q->rows, slices, lanes, s->scores, TS_BLOCK_TOKENS, values, q->dim, SLICE,
+                           out, q->stride, s->decay, next);
+  }
+  for (; done * SLICE < q->dim; done++) {
+    int64_t width = q->dim - done * SLICE < SLICE ? q->dim - done * SLICE : SLICE;
+    widen(values + done * SLICE, q->dim, lanes, width, s->slice);
+    multiply_slice(q->rows, lanes, s->scores, TS_BLOCK_TOKENS, s->slice, out + done * SLICE,
+                   q->stride, s->decay);
+  }
+}
+
+/* Turns the scores of a tile that starts at position `start` into weights, and moves the partial
+ * result's maximum and sum on. A lane that a query does not see scores minus infinity: it weighs exactly
+ * nothing. */
+static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratch *s) {
+  int64_t rows = q->rows;
   float *new_max = s->new_max;
   const vf nothing = vf_all(-INFINITY);
   int64_t position = q->position;
@@ -239,14 +253,14 @@ static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t 
       float *score = s->scores + r * TS_BLOCK_TOKENS;
       if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
       float largest = sees_all ? largest_of(score) : hide(score, view);
-      new_max[r] = largest > s->part_max[r] ? largest : s->part_max[r];
+      new_max[r] = largest > part.max[r] ? largest : part.max[r];
     }
   }
   for (int64_t r = 0; r < rows; r += LANES) {
     /* A query that has seen nothing yet has no maximum to subtract. */
     vf m = vf_load(new_max + r), shift = vf_select(m == nothing, vf_all(0), m);
-    vf_store(s->decay + r, vf_exp(vf_load(s->part_max + r) - shift));
-    vf_store(s->part_max + r, m);
+    vf_store(s->decay + r, vf_exp(vf_load(part.max + r) - shift));
+    vf_store(part.max + r, m);
     vf_store(new_max + r, shift);
   }
   for (int64_t r = 0; r < rows; r++) {
@@ -257,45 +271,83 @@ static void fold_tile(const ts_queries *q, const uint16_t *keys, const uint16_t 
       vf_store(score + i, weight);
       sum = sum + weight;
     }
-    s->part_sum[r] = s->part_sum[r] * s->decay[r] + vf_sum(sum);
-  }
-
-  done = 0;
-  int64_t slices = dim / SLICE;
-  if (rows <= DIRECT_ROWS) {
-    done = multiply_halves(rows, slices, lanes, s->scores, TS_BLOCK_TOKENS, values, dim, SLICE,
-                           s->part, q->stride, s->decay, next_values);
-  }
-  for (; done * SLICE < dim; done++) {
-    int64_t width = dim - done * SLICE < SLICE ? dim - done * SLICE : SLICE;
-    widen(values + done * SLICE, dim, lanes, width, s->slice);
-    multiply_slice(rows, lanes, s->scores, TS_BLOCK_TOKENS, s->slice, s->part + done * SLICE,
-                   q->stride, s->decay);
+    part.sum[r] = part.sum[r] * s->decay[r] + vf_sum(sum);
   }
 }
 
-/* Merges partial results of `rows` queries: (m, d, o) += (pm, pd, po). Empty parts change nothing. */
-static void merge(int64_t rows, int64_t stride, float *m, float *d, float *o, const float *pm,
-                  const float *pd, const float *po) {
+/* Folds an exact tile into the partial result of every query. */
+static void fold_exact(const ts_queries *q, int64_t tile, const uint16_t *keys,
+                       const uint16_t *values, const uint16_t *next, ts_partial part,
+                       ts_scratch *s) {
+  int64_t start = tile * TS_BLOCK_TOKENS;
+  int64_t lanes = q->last + 1 - start; /* what lies behind was not written yet */
+  if (lanes > TS_BLOCK_TOKENS) lanes = TS_BLOCK_TOKENS;
+  exact_scores(q, keys, lanes, (const char *)next, s);
+  weigh(q, start, part, s);
+  exact_values(q, values, lanes, part.out,
+               next ? (const char *)next + ((const char *)values - (const char *)keys) : 0, s);
+}
+
+/* The same for a tile of a cooled form, whose keys or values may still be exact. `next` is the tile of
+ * the same form to fetch ahead, or null. Coded values go into `cold`, in their basis. */
+static void fold_cooled(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
+                        int64_t kv_head, int64_t tile, int32_t form, ts_cooled at, ts_cooled next,
+                        ts_partial hot, ts_partial cold, ts_scratch *s) {
+  const ts_place_pair *place = &layer->cooled[(form - 1) * d->kv_heads + kv_head];
+  const ts_code *key = place->key.code, *value = place->value.code;
+  ts_cold *c = s->cold;
+  if (key) {
+    const ts_turn_table *turn = key->turn ? &d->ropes[key->rope].table : 0;
+    ts_coded_query *query = &c->queries[form - 1];
+    if (!query->rows) {
+      query->rows = q->rows;
+      query->stride = q->stride;
+      query->query = s->query;
+      TS(code_query)(key, turn, query);
+    }
+    TS(code_scores)(key, turn, tile, at.key, query, s->scores, next.key, &c->coded);
+  } else {
+    exact_scores(q, (const uint16_t *)at.key, TS_BLOCK_TOKENS, (const char *)next.key, s);
+  }
+  ts_partial part = value ? cold : hot;
+  weigh(q, tile * TS_BLOCK_TOKENS, part, s);
+  if (value) {
+    TS(code_values)(value, at.value, q->rows, s->scores, s->decay, part.out, q->stride, next.value,
+                    &c->coded);
+  } else {
+    exact_values(q, (const uint16_t *)at.value, TS_BLOCK_TOKENS, part.out,
+                 (const char *)next.value, s);
+  }
+}
+
+/* Merges partial results of `rows` queries: into += part. Empty parts change nothing. */
+static void merge(int64_t rows, int64_t stride, ts_partial into, ts_partial part) {
   for (int64_t r = 0; r < rows; r++) {
-    float largest = pm[r] > m[r] ? pm[r] : m[r];
+    float largest = part.max[r] > into.max[r] ? part.max[r] : into.max[r];
     float shift = largest == -INFINITY ? 0 : largest;
-    float mine = ts_exp1(m[r] - shift), theirs = ts_exp1(pm[r] - shift);
-    m[r] = largest;
-    d[r] = d[r] * mine + pd[r] * theirs;
+    float mine = ts_exp1(into.max[r] - shift), theirs = ts_exp1(part.max[r] - shift);
+    into.max[r] = largest;
+    into.sum[r] = into.sum[r] * mine + part.sum[r] * theirs;
+    float *o = into.out + r * stride;
     for (int64_t i = 0; i < stride; i += LANES) {
-      vf sum = vf_load(o + r * stride + i) * vf_all(mine);
-      vf_store(o + r * stride + i, vf_fma(vf_load(po + r * stride + i), vf_all(theirs), sum));
+      vf sum = vf_load(o + i) * vf_all(mine);
+      vf_store(o + i, vf_fma(vf_load(part.out + r * stride + i), vf_all(theirs), sum));
     }
   }
 }
 
-static void clear(int64_t rows, int64_t stride, float *m, float *d, float *o) {
+static void clear(int64_t rows, int64_t stride, ts_partial p) {
   for (int64_t r = 0; r < rows; r++) {
-    m[r] = -INFINITY;
-    d[r] = 0;
+    p.max[r] = -INFINITY;
+    p.sum[r] = 0;
   }
-  memset(o, 0, rows * stride * sizeof *o);
+  memset(p.out, 0, rows * stride * sizeof *p.out);
+}
+
+static void copy(int64_t rows, int64_t stride, ts_partial to, ts_partial from) {
+  memcpy(to.max, from.max, rows * sizeof *to.max);
+  memcpy(to.sum, from.sum, rows * sizeof *to.sum);
+  memcpy(to.out, from.out, rows * stride * sizeof *to.out);
 }
 
 /* Whether any token of the item sees any position of a tile. */
@@ -310,21 +362,30 @@ INLINE int64_t seen_from(const ts_queries *q, int64_t tile, int64_t end) {
   return tile;
 }
 
-/* The partial result of the item's tiles from `tile` to `split_end`, into s->part; the tile behind
- * them, below `end`, is fetched ahead. Returns the first tile not done. */
+/* The partial results of the item's tiles from `tile` to `split_end`, into `hot` and `cold`; the tile
+ * behind them, below `end`, is fetched ahead. Returns the first tile not done. */
 static int64_t fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
                           const ts_item *item, int64_t kv_head, int64_t tile, int64_t split_end,
-                          int64_t end, ts_scratch *s) {
-  const int64_t value_offset = d->groups[layer->group].value_offset / TS_ELEMENT_BYTES;
-  const uint16_t *keys = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
-  clear(q->rows, q->stride, s->part_max, s->part_sum, s->part);
+                          int64_t end, ts_partial hot, ts_partial cold, ts_scratch *s) {
+  const ts_group *group = &d->groups[layer->group];
+  const int64_t value_offset = group->value_offset / TS_ELEMENT_BYTES;
+  const int64_t block = q->position / TS_BLOCK_TOKENS; /* where tiles cool, of every query */
   while (tile < split_end) {
     int64_t next_tile = seen_from(q, tile + 1, end);
-    const uint16_t *next =
-        next_tile < end ? TS(key_tile)(d, layer, item->sequence, next_tile, kv_head) : 0;
-    fold_tile(q, keys, keys + value_offset, tile * TS_BLOCK_TOKENS, (const char *)next,
-              next ? (const char *)(next + value_offset) : 0, s);
-    keys = next;
+    int32_t form = group->form_count ? ts_form_of(&d->rule, block, tile) : 0;
+    int fetches = next_tile < end &&
+                  (!group->form_count || ts_form_of(&d->rule, block, next_tile) == form);
+    if (form) {
+      ts_cooled next = {0, 0};
+      if (fetches) next = TS(cooled)(d, layer, item->sequence, next_tile, form, kv_head);
+      fold_cooled(d, layer, q, kv_head, tile, form,
+                  TS(cooled)(d, layer, item->sequence, tile, form, kv_head), next, hot, cold, s);
+    } else {
+      const uint16_t *keys = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
+      const uint16_t *next =
+          fetches ? TS(key_tile)(d, layer, item->sequence, next_tile, kv_head) : 0;
+      fold_exact(q, tile, keys, keys + value_offset, next, hot, s);
+    }
     tile = next_tile;
   }
   return tile;
@@ -341,8 +402,13 @@ static void finish(ts_decoder *d, const ts_item *item, const ts_queries *q, int6
   }
 }
 
-static float *partial_of(const ts_decoder *d, const ts_item *item, int64_t split, int64_t kv_head) {
-  return d->partials + (item->slot + split * d->kv_heads + kv_head) * d->partial_stride;
+/* The place of a split's partial result, of hot or of cold values. */
+static ts_partial partial_of(const ts_decoder *d, const ts_group *g, const ts_item *item,
+                             const ts_queries *q, int64_t split, int64_t kv_head, int is_cold) {
+  int64_t floats = ts_partial_floats(d, g, q->rows), rows = (q->rows + 15) / 16 * 16;
+  float *at = d->partials + item->slot + (split * d->kv_heads + kv_head) * floats;
+  if (is_cold) at += floats / 2;
+  return (ts_partial){at, at + rows, at + 2 * rows};
 }
 
 /* Counts an arrival; true for the last of `expected`, which finds the counter at 0 again. */
@@ -353,14 +419,24 @@ static int is_last(_Atomic int32_t *counter, int32_t expected) {
   return 1;
 }
 
-static void merge_parts(const ts_decoder *d, const ts_item *item, const ts_queries *q,
-                        int64_t kv_head, ts_scratch *s) {
-  int64_t splits = q->last / (SPLIT_TILES * TS_BLOCK_TOKENS) + 1, rows = d->partial_rows;
+static void merge_parts(const ts_decoder *d, const ts_group *g, const ts_item *item,
+                        const ts_queries *q, int64_t kv_head, int is_cold, ts_partial whole) {
+  int64_t splits = q->last / (SPLIT_TILES * TS_BLOCK_TOKENS) + 1;
   for (int64_t split = 0; split < splits; split++) {
-    const float *part = partial_of(d, item, split, kv_head);
-    merge(q->rows, q->stride, s->whole_max, s->whole_sum, s->whole, part, part + rows,
-          part + 2 * rows);
+    ts_partial part = partial_of(d, g, item, q, split, kv_head, is_cold);
+    int is_empty = g->form_count && part.max[0] == -INFINITY; /* for all rows, then */
+    if (!is_empty) merge(q->rows, q->stride, whole, part);
   }
+}
+
+/* Hot and cold values meet, once the cold ones are out of their basis. */
+static void join(const ts_decoder *d, const ts_layer *layer, const ts_queries *q, int64_t kv_head,
+                 ts_partial hot, ts_partial cold) {
+  if (cold.max[0] == -INFINITY) return;
+  const ts_code *code = 0; /* every form's values lie in one basis */
+  for (int32_t form = 0; !code; form++) code = layer->cooled[form * d->kv_heads + kv_head].value.code;
+  TS(code_restore)(code, q->rows, cold.out, q->stride);
+  merge(q->rows, q->stride, hot, cold);
 }
 
 void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, int64_t kv_head,
@@ -384,33 +460,40 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
     TS(load_query)(d, layer, item->row + r / q.sharing, kv_head * q.sharing + r % q.sharing,
                    s->query + r * q.stride);
   }
+  for (int32_t form = 0; form < group->form_count; form++) s->cold->queries[form].rows = 0;
 
-  clear(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole);
+  /* Hot first, then cold where tiles cool. */
+  const int kinds = group->form_count ? 2 : 1;
+  ts_partial part[2] = {{s->part_max, s->part_sum, s->part}};
+  ts_partial whole[2] = {{s->whole_max, s->whole_sum, s->whole}};
+  if (kinds == 2) {
+    part[1] = s->cold->part;
+    whole[1] = s->cold->whole;
+  }
+  for (int i = 0; i < kinds; i++) clear(q.rows, q.stride, whole[i]);
   int64_t end = (int64_t)item->end_split * SPLIT_TILES;
   if (end > q.last / TS_BLOCK_TOKENS + 1) end = q.last / TS_BLOCK_TOKENS + 1;
   int64_t tile = seen_from(&q, (int64_t)item->first_split * SPLIT_TILES, end);
   for (int64_t split = item->first_split; split < item->end_split; split++) {
     int64_t split_end = (split + 1) * SPLIT_TILES < end ? (split + 1) * SPLIT_TILES : end;
     int found = tile < split_end;
-    if (found) tile = fold_split(d, layer, &q, item, kv_head, tile, split_end, end, s);
-    if (item->parts == 1) {
-      if (found) {
-        merge(q.rows, q.stride, s->whole_max, s->whole_sum, s->whole, s->part_max, s->part_sum,
-              s->part);
-      }
-      continue;
+    for (int i = 0; i < kinds; i++) clear(q.rows, q.stride, part[i]);
+    if (found) {
+      tile = fold_split(d, layer, &q, item, kv_head, tile, split_end, end, part[0], part[1], s);
     }
-    float *part = partial_of(d, item, split, kv_head);
-    int64_t rows = d->partial_rows;
-    if (!found) clear(q.rows, q.stride, s->part_max, s->part_sum, s->part);
-    memcpy(part, s->part_max, q.rows * sizeof *part);
-    memcpy(part + rows, s->part_sum, q.rows * sizeof *part);
-    memcpy(part + 2 * rows, s->part, q.rows * q.stride * sizeof *part);
+    for (int i = 0; i < kinds; i++) {
+      if (item->parts > 1) {
+        copy(q.rows, q.stride, partial_of(d, group, item, &q, split, kv_head, i), part[i]);
+      } else if (found && !(kinds == 2 && part[i].max[0] == -INFINITY)) {
+        merge(q.rows, q.stride, whole[i], part[i]);
+      }
+    }
   }
   if (item->parts > 1) {
     if (!is_last(&d->head_arrivals[item->cell * d->kv_heads + kv_head], item->parts)) return;
-    merge_parts(d, item, &q, kv_head, s);
+    for (int i = 0; i < kinds; i++) merge_parts(d, group, item, &q, kv_head, i, whole[i]);
   }
+  if (kinds == 2) join(d, layer, &q, kv_head, whole[0], whole[1]);
   finish(d, item, &q, kv_head, s);
   if (reader && is_last(&d->cell_arrivals[item->cell], d->kv_heads)) {
     for (int32_t i = 0; i < item->rows; i++) {

@@ -387,49 +387,30 @@ static void spare(const ts_code *code, const uint16_t *exact, const ts_coder *co
 
 /* ---- the bytes ---- */
 
-/* A group's codes in the order of its level stream. */
+/* A group's codes in the order of its stream. */
 static void stream(const ts_code *code, const ts_code_group *g, const uint8_t *codes, uint8_t *out) {
   const uint8_t *from = codes + g->first * TOKENS;
   if (code->is_key) {
-    for (int quad = 0; quad < g->channels / 4; quad++, from += 4 * TOKENS, out += 4 * TOKENS) {
+    for (int channel = 0; channel < g->channels; channel += 4, from += 4 * TOKENS) {
       for (int t = 0; t < TOKENS; t++) {
-        out[4 * t] = from[t];
-        out[4 * t + 1] = from[2 * TOKENS + t];
-        out[4 * t + 2] = from[TOKENS + t];
-        out[4 * t + 3] = from[3 * TOKENS + t];
+        for (int i = 0; i < 4; i++) {
+          out[TS_STREAM_INDEX(TOKENS, channel + i, t)] = from[i * TOKENS + t];
+        }
       }
     }
     return;
   }
-  for (int lane = 0; lane < g->channels; lane++, from += TOKENS) {
-    for (int quad = 0; quad < TOKENS / 4; quad++) {
-      uint8_t *to = out + (quad * g->channels + lane) * 4;
-      to[0] = from[4 * quad];
-      to[1] = from[4 * quad + 2];
-      to[2] = from[4 * quad + 1];
-      to[3] = from[4 * quad + 3];
-    }
+  for (int channel = 0; channel < g->channels; channel++, from += TOKENS) {
+    for (int t = 0; t < TOKENS; t++) out[TS_STREAM_INDEX(g->channels, t, channel)] = from[t];
   }
 }
 
 static void unstream(const ts_code *code, const ts_code_group *g, const uint8_t *in, uint8_t *codes) {
   uint8_t *to = codes + g->first * TOKENS;
-  int lanes = code->is_key ? TOKENS : g->channels, quads = g->channels * TOKENS / 4 / lanes;
-  for (int quad = 0; quad < quads; quad++) {
-    for (int lane = 0; lane < lanes; lane++, in += 4) {
-      if (code->is_key) {
-        uint8_t *column = to + 4 * quad * TOKENS + lane;
-        column[0] = in[0];
-        column[2 * TOKENS] = in[1];
-        column[TOKENS] = in[2];
-        column[3 * TOKENS] = in[3];
-      } else {
-        uint8_t *row = to + lane * TOKENS + 4 * quad;
-        row[0] = in[0];
-        row[2] = in[1];
-        row[1] = in[2];
-        row[3] = in[3];
-      }
+  for (int channel = 0; channel < g->channels; channel++, to += TOKENS) {
+    for (int t = 0; t < TOKENS; t++) {
+      to[t] = in[code->is_key ? TS_STREAM_INDEX(TOKENS, channel, t)
+                              : TS_STREAM_INDEX(g->channels, t, channel)];
     }
   }
 }

@@ -74,19 +74,30 @@ void TS(load_query)(const ts_decoder *d, const ts_layer *layer, int64_t row, int
   for (int32_t i = 0; i < dim; i++) out[i] *= d->attention_scale;
 }
 
-/* Where a position's block lies: a window group's table has gaps (StepBatch.BlockTables). */
-static uint8_t *slab_of(const ts_group *group, int32_t sequence, int64_t block) {
+/* Where a block stands in the tables: a window group's have gaps (StepBatch.BlockTables). */
+static int64_t entry_of(const ts_group *group, int32_t sequence, int64_t block) {
   int64_t sinks = group->sink_blocks[sequence];
   int64_t entry = block < sinks ? block : sinks + block - group->first_blocks[sequence];
-  uint32_t ref = (uint32_t)group->refs[group->starts[sequence] + entry];
-  return group->slabs + (int64_t)(ref & TS_SLAB_MASK) * group->slab_bytes;
+  return group->starts[sequence] + entry;
 }
 
 uint16_t *TS(key_tile)(const ts_decoder *d, const ts_layer *layer, int32_t sequence, int64_t block,
                        int64_t kv_head) {
   const ts_group *group = &d->groups[layer->group];
-  return (uint16_t *)(slab_of(group, sequence, block) +
-                      layer->index_in_group * group->layer_stride + kv_head * group->head_stride);
+  uint32_t ref = (uint32_t)group->refs[entry_of(group, sequence, block)];
+  uint8_t *slab = group->slabs + (int64_t)(ref & TS_SLAB_MASK) * group->slab_bytes;
+  return (uint16_t *)(slab + layer->index_in_group * group->layer_stride +
+                      kv_head * group->head_stride);
+}
+
+ts_cooled TS(cooled)(const ts_decoder *d, const ts_layer *layer, int32_t sequence, int64_t block,
+                     int32_t form, int64_t kv_head) {
+  const ts_group *group = &d->groups[layer->group];
+  const ts_form *f = &group->forms[form - 1];
+  uint32_t ref = (uint32_t)f->refs[entry_of(group, sequence, block)];
+  const uint8_t *slab = f->slabs + (int64_t)(ref & TS_SLAB_MASK) * f->slab_bytes;
+  const ts_place_pair *place = &layer->cooled[(form - 1) * d->kv_heads + kv_head];
+  return (ts_cooled){slab + place->key.at, slab + place->value.at};
 }
 
 void TS(load_key)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "attention.h"
+#include "cooling.h"
 #include "rows.h"
 #include "simd.h"
 
@@ -41,8 +42,12 @@ static void prepare_turns(const ts_rope *rope, int64_t row, int32_t position) {
 
 static int embed(const ts_worker *w) {
   ts_decoder *d = w->d;
-  if (!ts_team_phase(&d->team, d->rows)) return 0;
+  if (!ts_team_phase(&d->team, d->rows + (int64_t)d->coolings * d->rope_count)) return 0;
   FOR_UNITS(w, row) {
+    if (row >= d->rows) {
+      TS(turn_cooling)(d, row - d->rows);
+      continue;
+    }
     float *x = d->x + row * d->hidden_stride;
     ts_unpack_row(&d->outside.matrices[ROLE_EMBEDDING], d->token_ids[row], x);
     for (int32_t i = 0; i < d->hidden; i++) x[i] *= d->embedding_scale;
@@ -156,6 +161,10 @@ static int attend(const ts_worker *w, const ts_layer *layer, const ts_matrix *re
     if (!ts_team_phase(&d->team, d->rows)) return 0;
     FOR_UNITS(w, row) TS(capture)(d, layer, row);
   }
+  if (group->coolings.count) {
+    if (!ts_team_phase(&d->team, TS(cooling_units)(d, layer))) return 0;
+    FOR_UNITS(w, unit) TS(cool)(d, layer, unit, &w->scratch->cold->coder);
+  }
   if (!ts_team_phase(&d->team, group->item_count * d->kv_heads)) return 0;
   FOR_UNITS(w, unit) {
     TS(attend_item)(d, layer, &group->items[unit / d->kv_heads], unit % d->kv_heads, reader,
@@ -248,5 +257,7 @@ int32_t TS(step)(ts_decoder *d, int32_t thread) {
 
 int32_t TS(attend)(ts_decoder *d, int32_t thread) {
   ts_worker w = {d, &d->scratch[thread], thread, 0};
+  if (!ts_team_phase(&d->team, (int64_t)d->coolings * d->rope_count)) return -1;
+  FOR_UNITS(&w, unit) TS(turn_cooling)(d, unit);
   return attend(&w, &d->layers[0], NULL) ? 0 : -1;
 }

@@ -1,4 +1,4 @@
-/* The exact tiles of this backend. Rendered from ExactFormat and SlabLayout by TileHeader;
+/* The tiles of this backend. Rendered from ExactFormat, CodedFormat and SlabLayout by TileHeader;
  * TileHeaderTest tells how to render it again. */
 #ifndef TESSERA_TILE_FORMAT_H
 #define TESSERA_TILE_FORMAT_H
@@ -9,6 +9,10 @@ enum {
   TS_ELEMENT_BYTES = 2,
   TS_TILE_ALIGNMENT = 64,
   TS_SLAB_MASK = 268435455,
+  TS_FORM_SHIFT = 28,
+  TS_MAX_FORMS = 14,
+  TS_GROUP_CHANNELS = 16,
+  TS_BYTE_WIDTH = 8,
 };
 
 /* Keys: [tokens / 16][head dimension][16]. */
@@ -20,6 +24,10 @@ enum {
 
 /* From a key tile to the value tile of its head. */
 #define TS_VALUE_OFFSET(dim) (TS_BLOCK_TOKENS * (dim) * TS_ELEMENT_BYTES)
+
+/* Coded tiles, in the stream of a group: element (summed, lane) of `lanes` lanes. */
+#define TS_STREAM_INDEX(lanes, summed, lane) \
+  ((((summed) / 4) * (lanes) + (lane)) * 4 + ((summed) % 4 % 3 ? 3 - (summed) % 4 : (summed) % 4))
 
 _Static_assert(TS_KEY_INDEX(8, 17, 7) == 241, "element order");
 _Static_assert(TS_VALUE_INDEX(8, 17, 7) == 143, "element order");
@@ -51,5 +59,13 @@ _Static_assert(TS_VALUE_INDEX(256, 17, 255) == 4607, "element order");
 _Static_assert(TS_KEY_INDEX(256, 63, 255) == 16383, "element order");
 _Static_assert(TS_VALUE_INDEX(256, 63, 255) == 16383, "element order");
 _Static_assert(TS_VALUE_OFFSET(256) == 32768, "value offset");
+_Static_assert(TS_STREAM_INDEX(64, 4, 3) == 268, "stream order");
+_Static_assert(TS_STREAM_INDEX(16, 4, 3) == 76, "stream order");
+_Static_assert(TS_STREAM_INDEX(64, 5, 3) == 270, "stream order");
+_Static_assert(TS_STREAM_INDEX(16, 5, 3) == 78, "stream order");
+_Static_assert(TS_STREAM_INDEX(64, 6, 3) == 269, "stream order");
+_Static_assert(TS_STREAM_INDEX(16, 6, 3) == 77, "stream order");
+_Static_assert(TS_STREAM_INDEX(64, 7, 3) == 271, "stream order");
+_Static_assert(TS_STREAM_INDEX(16, 7, 3) == 79, "stream order");
 
 #endif

@@ -1,6 +1,7 @@
 package dev.tessera.kernels.cpu;
 
 import dev.tessera.kvcache.BlockRef;
+import dev.tessera.kvcache.CodedFormat;
 import dev.tessera.kvcache.ExactFormat;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
@@ -24,7 +25,7 @@ final class TileHeader {
     var text = new StringBuilder();
     text.append(
         """
-        /* The exact tiles of this backend. Rendered from ExactFormat and SlabLayout by TileHeader;
+        /* The tiles of this backend. Rendered from ExactFormat, CodedFormat and SlabLayout by TileHeader;
          * TileHeaderTest tells how to render it again. */
         #ifndef TESSERA_TILE_FORMAT_H
         #define TESSERA_TILE_FORMAT_H
@@ -36,6 +37,10 @@ final class TileHeader {
     constant(text, "TS_ELEMENT_BYTES", format(64, true).element().bytes());
     constant(text, "TS_TILE_ALIGNMENT", SlabLayout.ALIGNMENT);
     constant(text, "TS_SLAB_MASK", BlockRef.MAX_SLABS - 1);
+    constant(text, "TS_FORM_SHIFT", Integer.numberOfTrailingZeros(BlockRef.of(1, 0)));
+    constant(text, "TS_MAX_FORMS", BlockRef.MAX_FORMS - 1);
+    constant(text, "TS_GROUP_CHANNELS", CodedFormat.GROUP_CHANNELS);
+    constant(text, "TS_BYTE_WIDTH", CodedFormat.BYTE);
     text.append(
         """
         };
@@ -50,9 +55,19 @@ final class TileHeader {
         /* From a key tile to the value tile of its head. */
         #define TS_VALUE_OFFSET(dim) (TS_BLOCK_TOKENS * (dim) * TS_ELEMENT_BYTES)
 
+        /* Coded tiles, in the stream of a group: element (summed, lane) of `lanes` lanes. */
+        #define TS_STREAM_INDEX(lanes, summed, lane) \
+          ((((summed) / 4) * (lanes) + (lane)) * 4 + ((summed) % 4 % 3 ? 3 - (summed) % 4 : (summed) % 4))
+
         """);
     for (int dimension : HEAD_DIMENSIONS) {
       assertions(text, dimension);
+    }
+    CodedFormat keys = coded(CodedFormat.Role.KEY);
+    CodedFormat values = coded(CodedFormat.Role.VALUE);
+    for (int summed = 4; summed < 8; summed++) {
+      stream(text, TileShape.BLOCK_TOKENS, summed, keys.streamIndex(0, 3, summed));
+      stream(text, CodedFormat.GROUP_CHANNELS, summed, values.streamIndex(0, summed, 3));
     }
     return text.append("\n#endif\n").toString();
   }
@@ -73,6 +88,17 @@ final class TileHeader {
     text.append("_Static_assert(TS_VALUE_OFFSET(%d) == ".formatted(dimension))
         .append(NativeBackend.slabs(kv)[0].valueOffset())
         .append(", \"value offset\");\n");
+  }
+
+  private static void stream(StringBuilder text, int lanes, int summed, int index) {
+    text.append(
+        "_Static_assert(TS_STREAM_INDEX(%d, %d, 3) == %d, \"stream order\");\n"
+            .formatted(lanes, summed, index));
+  }
+
+  private static CodedFormat coded(CodedFormat.Role role) {
+    TileShape shape = TileShape.of(CodedFormat.GROUP_CHANNELS);
+    return new CodedFormat("p4", role, shape, List.of(4), false, 0);
   }
 
   private static void assertion(

@@ -1,0 +1,162 @@
+/* Cooled forms of a decoder: their places, and the memory that reading and writing them takes. */
+#include "cooling.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+
+int ts_decoder_rule(ts_decoder *d, int32_t first_blocks, int32_t forms, const int32_t *age_blocks) {
+  d->rule.first_blocks = first_blocks;
+  d->rule.forms = forms;
+  memcpy(d->rule.age_blocks, age_blocks, (size_t)forms * sizeof *age_blocks);
+  int64_t places = (int64_t)forms * d->kv_heads;
+  d->places = calloc((size_t)(d->layer_count * places + 1), sizeof *d->places);
+  return d->places ? 0 : -1;
+}
+
+void ts_decoder_form(ts_decoder *d, int32_t group, int32_t form, uint8_t *slabs,
+                     int64_t slab_bytes) {
+  ts_group *g = &d->groups[group];
+  g->forms[form - 1] = (ts_form){.slabs = slabs, .slab_bytes = slab_bytes};
+  if (g->form_count < form) g->form_count = form;
+}
+
+int ts_decoder_code(ts_decoder *d, ts_code *code) {
+  ts_code **codes = realloc(d->codes, (size_t)(d->code_count + 1) * sizeof *codes);
+  if (!codes) return -1;
+  d->codes = codes;
+  d->codes[d->code_count++] = code;
+  if (code->turn) d->ropes[code->rope].table.pairs = d->ropes[code->rope].pairs;
+  return 0;
+}
+
+void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
+                      int32_t is_value, int64_t at, const ts_code *code) {
+  ts_layer *l = &d->layers[layer];
+  l->cooled = d->places + (int64_t)layer * d->rule.forms * d->kv_heads;
+  ts_place_pair *pair = &l->cooled[(form - 1) * d->kv_heads + kv_head];
+  *(is_value ? &pair->value : &pair->key) = (ts_place){at, code};
+}
+
+/* ---- memory ---- */
+
+enum { HALF_TILE = TS_BLOCK_TOKENS / 2 };
+
+static int64_t blocks_of(const ts_decoder *d) { return d->max_positions / TS_BLOCK_TOKENS + 1; }
+
+static ts_partial take_partial(ts_arena *arena, int64_t rows, int64_t dim) {
+  ts_partial p = {
+      .max = ts_take(arena, rows, sizeof(float)),
+      .sum = ts_take(arena, rows, sizeof(float)),
+      .out = ts_take(arena, rows * dim, sizeof(float)),
+  };
+  return p;
+}
+
+static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
+  int64_t rows = d->partial_rows, dim = (d->head_dim + 15) / 16 * 16;
+  ts_cold *cold = ts_take(arena, 1, sizeof *cold);
+  ts_cold unused, *c = arena->base ? cold : &unused;
+  c->coded.weights = ts_take(arena, rows * TS_BLOCK_TOKENS, sizeof(int16_t));
+  c->coded.weight_scale = ts_take(arena, rows, sizeof(float));
+  for (int32_t form = 0; form < d->rule.forms; form++) {
+    c->queries[form] = (ts_coded_query){
+        .levels = ts_take(arena, rows * dim, sizeof(int16_t)),
+        .scale = ts_take(arena, rows, sizeof(float)),
+        .turn = ts_take(arena, rows * dim, sizeof(float)),
+        .rest = ts_take(arena, rows, sizeof(float)),
+    };
+  }
+  c->part = take_partial(arena, rows, dim);
+  c->whole = take_partial(arena, rows, dim);
+  if (arena->base) s->cold = cold;
+}
+
+static void fill_table(const ts_decoder *d, const ts_rope *rope, float *middle, float *inside) {
+  int32_t pairs = rope->pairs;
+  for (int64_t block = 0; block < blocks_of(d); block++) {
+    double position = (double)block * TS_BLOCK_TOKENS + (TS_BLOCK_TOKENS - 1) / 2.0;
+    for (int32_t p = 0; p < pairs; p++) {
+      double angle = position * rope->frequencies[p];
+      middle[block * 2 * pairs + p] = (float)(cos(angle) * rope->magnitude);
+      middle[block * 2 * pairs + pairs + p] = (float)(sin(angle) * rope->magnitude);
+    }
+  }
+  for (int32_t p = 0; p < pairs; p++) {
+    for (int i = 0; i < HALF_TILE; i++) {
+      inside[p * HALF_TILE + i] = (float)cos((i + 0.5) * rope->frequencies[p]);
+      inside[(pairs + p) * HALF_TILE + i] = (float)sin((i + 0.5) * rope->frequencies[p]);
+    }
+  }
+}
+
+static void place(ts_decoder *d, ts_arena *arena) {
+  for (int32_t i = 0; i < d->team.threads; i++) {
+    take_cold(d, arena, arena->base ? &d->scratch[i] : 0);
+  }
+  for (int32_t i = 0; i < d->rope_count; i++) {
+    ts_rope *rope = &d->ropes[i];
+    if (!rope->table.pairs) continue;
+    float *middle = ts_take(arena, blocks_of(d) * 2 * rope->pairs, sizeof *middle);
+    float *inside = ts_take(arena, (int64_t)rope->pairs * TS_BLOCK_TOKENS, sizeof *inside);
+    if (!arena->base) continue;
+    fill_table(d, rope, middle, inside);
+    rope->table = (ts_turn_table){rope->pairing, rope->pairs, middle, inside};
+  }
+}
+
+int64_t ts_decoder_cool(ts_decoder *d) {
+  ts_arena counting = {0, 0};
+  place(d, &counting);
+  d->cold_memory = ts_memory_reserve(counting.used);
+  if (!d->cold_memory) return -1;
+  d->cold_bytes = counting.used;
+  ts_arena arena = {d->cold_memory, 0};
+  place(d, &arena);
+  return d->cold_bytes;
+}
+
+/* ---- a step ---- */
+
+static int make_room(ts_decoder *d, int32_t coolings) {
+  if (coolings <= d->max_coolings) return 0;
+  for (int32_t i = 0; i < d->rope_count; i++) {
+    ts_rope *rope = &d->ropes[i];
+    if (!rope->table.pairs) continue;
+    size_t bytes = (size_t)coolings * 2 * (size_t)rope->pairs * 2 * TS_BLOCK_TOKENS * sizeof(float);
+    float *turns = realloc(rope->cooling_turns, bytes);
+    if (!turns) return -1;
+    rope->cooling_turns = turns;
+  }
+  d->max_coolings = 2 * coolings;
+  return 0;
+}
+
+int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32_t *blocks,
+                        int32_t *from, const int32_t *to) {
+  /* A tile that is itself made in this step need not be waited for: its own source serves. */
+  for (int32_t i = 0; i < count; i++) {
+    for (int32_t j = 0; j < i; j++) {
+      if (from[i] == to[j]) from[i] = from[j];
+    }
+  }
+  if (group == 0) d->coolings = 0;
+  d->groups[group].coolings =
+      (ts_coolings){.count = count, .first = d->coolings, .blocks = blocks, .from = from, .to = to};
+  d->coolings += count;
+  return make_room(d, d->coolings);
+}
+
+void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const int32_t *refs) {
+  d->groups[group].forms[form - 1].refs = refs;
+}
+
+void ts_cooling_free(ts_decoder *d) {
+  for (int32_t i = 0; i < d->code_count; i++) ts_code_free(d->codes[i]);
+  for (int32_t i = 0; d->ropes && i < d->rope_count; i++) free(d->ropes[i].cooling_turns);
+  free(d->codes);
+  free(d->places);
+  if (d->cold_memory) ts_memory_release(d->cold_memory, d->cold_bytes);
+}

@@ -1,0 +1,17 @@
+/* Blocks that take a cooler form: between the store of a layer's keys and values and its attention. */
+#ifndef TESSERA_COOLING_H
+#define TESSERA_COOLING_H
+
+#include "decoder.h"
+
+/* Units of a layer's coolings: one for each tile. */
+int64_t TS(cooling_units)(const ts_decoder *d, const ts_layer *layer);
+void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *coder);
+
+/* Units of a step: the turns of one cooling by one rope, for codes with a turning mean. */
+void TS(turn_cooling)(ts_decoder *d, int64_t unit);
+
+/* Frees what cooled forms took. */
+void ts_cooling_free(ts_decoder *d);
+
+#endif
