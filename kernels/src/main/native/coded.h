@@ -20,6 +20,7 @@ typedef struct {
   int16_t pairs[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* levels, [depth / 2][lanes][2] */
   int16_t *weights;                            /* [rows][64] */
   float *weight_scale;                         /* [rows] */
+  float *base;                                 /* [rows]: what a row's scores begin with */
 } ts_coded_scratch;
 
 /* Of the rope that turns a code's mean: the turn from a tile's first position to its middle, and the

@@ -81,6 +81,15 @@ static void fill_lookup(ts_code_group *g) {
   }
 }
 
+static void find_runs(ts_code *code) {
+  for (int32_t g = code->group_count - 1; g >= 0; g--) {
+    ts_code_group *a = &code->groups[g], *b = a + 1;
+    int is_alike = g + 1 < code->group_count && a->levels.width == b->levels.width &&
+                   !memcmp(a->lookup, b->lookup, sizeof a->lookup);
+    a->run_end = is_alike ? b->run_end : g + 1;
+  }
+}
+
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
                           const float *bounds, const int8_t *levels) {
   ts_code_group *g = &code->groups[group];
@@ -96,6 +105,7 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
     g->full = g->levels;
     fill_lookup(g);
     for (int32_t i = g->first; i < g->first + g->channels; i++) code->unit[i] = code->sigma[i] * step;
+    find_runs(code);
   }
   if (g->full.width != g->levels.width) code->is_cut = 1;
 }

@@ -27,6 +27,7 @@ typedef struct {
 
 typedef struct {
   int32_t first, channels;
+  int32_t run_end;   /* groups from here up to it are looked up alike */
   int64_t at;        /* of its codes in the tile */
   ts_levels levels;  /* as stored */
   ts_levels full;    /* as encoded, before planes were dropped */

@@ -61,6 +61,7 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
   ts_cold unused, *c = arena->base ? cold : &unused;
   c->coded.weights = ts_take(arena, rows * TS_BLOCK_TOKENS, sizeof(int16_t));
   c->coded.weight_scale = ts_take(arena, rows, sizeof(float));
+  c->coded.base = ts_take(arena, rows, sizeof(float));
   for (int32_t form = 0; form < d->rule.forms; form++) {
     c->queries[form] = (ts_coded_query){
         .levels = ts_take(arena, rows * dim, sizeof(int16_t)),

@@ -1,11 +1,8 @@
-#include "coded.h"
-
-#include "simd.h"
+#include "fused.h"
+#include "levels.h"
 
 enum {
   TOKENS = TS_BLOCK_TOKENS,
-  UNIT = 32,   /* bytes of a packed unit, and of what is taken from it at once */
-  CHUNK = 256, /* elements whose planes are whole units */
   BLOCK_ROWS = TS_LEVEL == 3 ? 12 : 6,
   SLICE = 16,
   VECTORS = SLICE / LANES,
@@ -13,111 +10,7 @@ enum {
 
 static const float STEPS = 32767; /* of fifteen bits and a sign */
 
-/* ---- units of codes into pairs of levels ---- */
-
-#if TS_LEVEL >= 2
-
-typedef __m256i vb;
-
-INLINE vb vb_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-INLINE vb vb_and(vb a, int mask) { return _mm256_and_si256(a, _mm256_set1_epi8((char)mask)); }
-INLINE vb vb_or(vb a, vb b) { return _mm256_or_si256(a, b); }
-INLINE vb vb_right(vb a, int bits) { return _mm256_srli_epi16(a, bits); } /* between bytes as well */
-INLINE vb vb_left(vb a, int bits) { return _mm256_slli_epi16(a, bits); }
-INLINE vb vb_table(const int8_t *table) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
-}
-INLINE vb vb_lookup(vb table, vb index) { return _mm256_shuffle_epi8(table, index); }
-/* By the highest bit of each byte. */
-INLINE vb vb_choose(vb by, vb yes, vb no) { return _mm256_blendv_epi8(no, yes, by); }
-/* Eight lanes of four levels: the pairs of their summed axis, as two vectors. */
-INLINE void vb_pairs(vb levels, int16_t *low, int16_t *high) {
-  _mm256_storeu_si256((__m256i *)low, _mm256_srai_epi16(_mm256_slli_epi16(levels, 8), 8));
-  _mm256_storeu_si256((__m256i *)high, _mm256_srai_epi16(levels, 8));
-}
-
-#else
-
-typedef uint8_t vb __attribute__((vector_size(32)));
-typedef uint16_t vw __attribute__((vector_size(32)));
-
-INLINE vb vb_load(const void *p) {
-  vb v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-INLINE vb vb_and(vb a, int mask) { return a & (uint8_t)mask; }
-INLINE vb vb_or(vb a, vb b) { return a | b; }
-INLINE vb vb_right(vb a, int bits) { return (vb)((vw)a >> bits); }
-INLINE vb vb_left(vb a, int bits) { return (vb)((vw)a << bits); }
-INLINE vb vb_table(const int8_t *table) {
-  vb v = {0};
-  memcpy(&v, table, 16);
-  return v;
-}
-INLINE vb vb_lookup(vb table, vb index) {
-  vb v;
-  for (int i = 0; i < 32; i++) v[i] = table[index[i] & 15];
-  return v;
-}
-INLINE vb vb_choose(vb by, vb yes, vb no) {
-  vb mask = (vb)(by > 127);
-  return (mask & yes) | (~mask & no);
-}
-INLINE void vb_pairs(vb levels, int16_t *low, int16_t *high) {
-  int8_t b[32];
-  memcpy(b, &levels, sizeof b);
-  for (int i = 0; i < 16; i++) {
-    low[i] = b[2 * i];
-    high[i] = b[2 * i + 1];
-  }
-}
-
-#endif
-
-/* Field k of each byte of the unit, of `bits` bits. */
-INLINE vb field(vb unit, const int bits, const int k) {
-  return vb_and(k ? vb_right(unit, bits * k) : unit, (1 << bits) - 1);
-}
-
-/* The planes of a group's codes from some chunk on, the upper one first. */
-typedef struct {
-  const uint8_t *upper, *lower;
-} ts_planes;
-
-INLINE ts_planes planes_of(const uint8_t *codes, const int width, int64_t count, int64_t chunk) {
-  int upper = width == 3 ? 2 : width == 5 || width == 6 ? 4 : width;
-  return (ts_planes){codes + chunk * (CHUNK / 8) * upper,
-                     codes + count / 8 * upper + chunk * (CHUNK / 8) * (width - upper)};
-}
-
-/* The levels of elements 32 n .. 32 n + 31 of a chunk. */
-INLINE vb levels_of(ts_planes p, const int width, const int n, const vb *tables) {
-  switch (width) {
-    case 1: return vb_lookup(tables[0], field(vb_load(p.upper), 1, n));
-    case 2: return vb_lookup(tables[0], field(vb_load(p.upper + n / 4 * UNIT), 2, n % 4));
-    case 3: {
-      vb crumb = field(vb_load(p.upper + n / 4 * UNIT), 2, n % 4), bits = vb_load(p.lower);
-      vb bit = vb_and(n < 2 ? vb_left(bits, 2 - n) : vb_right(bits, n - 2), 4);
-      return vb_lookup(tables[0], vb_or(crumb, bit));
-    }
-    case 4: return vb_lookup(tables[0], field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2));
-    case 5: {
-      vb nibble = field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2);
-      vb by = vb_left(vb_load(p.lower), 7 - n);
-      return vb_choose(by, vb_lookup(tables[1], nibble), vb_lookup(tables[0], nibble));
-    }
-    case 6: {
-      vb nibble = field(vb_load(p.upper + n / 2 * UNIT), 4, n % 2);
-      vb crumbs = vb_load(p.lower + n / 4 * UNIT);
-      vb one = vb_left(crumbs, 7 - 2 * (n % 4)), two = vb_left(crumbs, 6 - 2 * (n % 4));
-      return vb_choose(
-          two, vb_choose(one, vb_lookup(tables[3], nibble), vb_lookup(tables[2], nibble)),
-          vb_choose(one, vb_lookup(tables[1], nibble), vb_lookup(tables[0], nibble)));
-    }
-    default: return vb_load(p.upper + n * UNIT);
-  }
-}
+/* ---- levels as pairs ---- */
 
 /* Levels of `count` elements as pairs, [depth / 2][lanes][2]. */
 INLINE void unpack_width(const ts_code_group *g, const int width, const int lanes,
@@ -129,7 +22,10 @@ INLINE void unpack_width(const ts_code_group *g, const int width, const int lane
     ts_planes planes = planes_of(codes, width, count, chunk);
     UNROLL for (int n = 0; n < CHUNK / UNIT; n++) {
       int16_t *to = out + n / across * (4 * lanes) + n % across * 16;
-      vb_pairs(levels_of(planes, width, n, tables), to, to + 2 * lanes);
+      vb levels = levels_of(planes, width, n, tables);
+      vb first = vb_first_pairs(levels), last = vb_last_pairs(levels);
+      memcpy(to, &first, sizeof first);
+      memcpy(to + 2 * lanes, &last, sizeof last);
     }
   }
 }
@@ -217,14 +113,14 @@ INLINE vf vf_of(vi x) { return __builtin_convertvector(x, vf); }
 /* scores = base + the products with S slices of keys, by the tokens' and the rows' scales. */
 INLINE void score_block(const int R, const int S, int64_t depth, const int16_t *a, int64_t a_stride,
                         const int16_t *b, const float *token_scale, const float *row_scale,
-                        float *scores) {
+                        const float *base, float *scores) {
   vi sum[BLOCK_ROWS][4 * VECTORS];
   multiply(R, S * VECTORS, depth, a, a_stride, b, 2 * TOKENS, sum);
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < S * VECTORS; v++) {
-      float *at = scores + r * TOKENS + v * LANES;
       vf scale = vf_load(token_scale + v * LANES) * vf_all(row_scale[r]);
-      vf_store(at, vf_fma(vf_of(sum[r][v]), scale, vf_load(at)));
+      vf score = vf_fma(vf_of(sum[r][v]), scale, vf_all(base[r]));
+      vf_store(scores + r * TOKENS + v * LANES, score);
     }
   }
 }
@@ -257,14 +153,14 @@ INLINE void value_block(const int R, const int V, const int lanes, const int16_t
 #endif
 
 static void score_slice(int64_t rows, int64_t depth, const ts_coded_query *q, const int16_t *pairs,
-                        const float *token_scale, float *scores) {
+                        const float *token_scale, const float *base, float *scores) {
   EACH_BLOCK(rows) {
     int64_t first = BLOCK_FIRST(rows);
     switch (BLOCK_COUNT(rows)) {
 #define SCORE(R)                                                                               \
   case R:                                                                                      \
     score_block(R, 1, depth, q->levels + first * q->stride, q->stride, pairs, token_scale,     \
-                q->scale + first, scores + first * TOKENS);                                    \
+                q->scale + first, base + first, scores + first * TOKENS);                      \
     break;
       EACH_COUNT(SCORE)
     }
@@ -413,24 +309,32 @@ INLINE float half_at(const uint8_t *at) {
   return vf_load_half(half)[0];
 }
 
-/* Every score of a row begins with its product with the tile's mean. */
-static void start_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                         float *scores) {
-  float mean[TS_MAX_DIM] = {0}, scale = 0;
-  if (code->is_centred) {
-    const int8_t *level = (const int8_t *)tile + code->mean_at;
-    for (int i = 0; i < code->dim; i++) mean[i] = level[i];
-    scale = half_at(tile + code->mean_scale_at);
+/* A row's product with the tile's mean, which all of its scores have. */
+static void mean_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                        float *base) {
+  typedef int8_t vmean __attribute__((vector_size(LANES)));
+  enum { MOST = TS_MAX_DIM / LANES };
+  vf mean[MOST];
+  int64_t vectors = q->stride / LANES;
+  int8_t bytes[TS_MAX_DIM];
+  memset(bytes + q->stride - TS_GROUP_CHANNELS, 0, TS_GROUP_CHANNELS);
+  memcpy(bytes, tile + code->mean_at, (size_t)code->dim);
+  for (int64_t i = 0; i < vectors; i++) {
+    vmean level;
+    memcpy(&level, bytes + i * LANES, sizeof level);
+    mean[i] = __builtin_convertvector(level, vf);
   }
+  float scale = half_at(tile + code->mean_scale_at);
   for (int64_t r = 0; r < q->rows; r++) {
-    vf sum = vf_all(0);
-    if (code->is_centred) {
-      for (int64_t i = 0; i < q->stride; i += LANES) {
-        sum = vf_fma(vf_load(q->query + r * q->stride + i), vf_load(mean + i), sum);
-      }
-      sum = vf_all(vf_sum(sum) * scale);
+    const float *query = q->query + r * q->stride;
+    vf even = vf_all(0), odd = vf_all(0);
+    int64_t i = 0;
+    for (; i + 1 < vectors; i += 2) {
+      even = vf_fma(vf_load(query + i * LANES), mean[i], even);
+      odd = vf_fma(vf_load(query + (i + 1) * LANES), mean[i + 1], odd);
     }
-    UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(scores + r * TOKENS + t, sum);
+    if (i < vectors) even = vf_fma(vf_load(query + i * LANES), mean[i], even);
+    base[r] = vf_sum(even + odd) * scale;
   }
 }
 
@@ -454,46 +358,88 @@ static void score_spared(const ts_code *code, const uint8_t *tile, const ts_code
   }
 }
 
-INLINE void fetch(const uint8_t *next, int64_t bytes) {
+INLINE void fetch(const uint8_t *next, int64_t from, int64_t to) {
   if (!next) return;
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
+  for (int64_t i = from; i < to; i += 64) __builtin_prefetch(next + i);
+}
+
+INLINE void load_scales(const uint8_t *at, float *scale) {
+  const uint16_t *half = (const uint16_t *)at;
+  UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(scale + t, vf_load_half(half + t));
+}
+
+/* Unpacks a tile of keys for all rows. */
+static void score_many(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                       const float *token_scale, const float *base, float *scores,
+                       const uint8_t *next, ts_coded_scratch *s) {
+  for (int g = 0; g < code->group_count; g++) {
+    const ts_code_group *group = &code->groups[g];
+    int16_t *pairs = s->pairs + group->first * TOKENS;
+    int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
+    if (bytes) {
+      unpack_keys(group, tile + group->at, pairs);
+    } else {
+      memset(pairs, 0, (size_t)group->channels * TOKENS * sizeof *pairs);
+    }
+    fetch(next, group->at, group->at + bytes);
+  }
+  for (int slice = 0; slice < TOKENS / SLICE; slice++) {
+    score_slice(q->rows, code->dim / 2, q, s->pairs + slice * SLICE * 2, token_scale + slice * SLICE,
+                base, scores + slice * SLICE);
+  }
 }
 
 void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,
                      const uint8_t *tile, const ts_coded_query *q, float *scores,
                      const uint8_t *next, ts_coded_scratch *s) {
   float token_scale[TOKENS];
-  const uint16_t *scales = (const uint16_t *)(tile + code->scales_at);
-  for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_load_half(scales + t));
-  start_scores(code, tile, q, scores);
-  int depth = 0; /* channels of groups that are stored at all come first */
-  for (int g = 0; g < code->group_count; g++) {
-    const ts_code_group *group = &code->groups[g];
-    if (group->levels.width == 0) {
-      memset(s->pairs + group->first * TOKENS, 0, (size_t)group->channels * TOKENS * sizeof *s->pairs);
-    } else {
-      unpack_keys(group, tile + group->at, s->pairs + group->first * TOKENS);
-      depth = group->first + group->channels;
-    }
-    fetch(next ? next + group->at : 0, (int64_t)group->channels * 8 * group->levels.width);
+  load_scales(tile + code->scales_at, token_scale);
+  if (code->is_centred) {
+    mean_scores(code, tile, q, s->base);
+  } else {
+    memset(s->base, 0, (size_t)q->rows * sizeof *s->base);
   }
-  fetch(next ? next + code->scales_at : 0, code->bytes - code->scales_at);
-  for (int slice = 0; slice < TOKENS / SLICE; slice++) {
-    score_slice(q->rows, depth / 2, q, s->pairs + slice * SLICE * 2, token_scale + slice * SLICE,
-                scores + slice * SLICE);
+  if (TS_FUSES && q->rows <= TS_FUSED_ROWS) {
+    TS(fused_scores)(code, tile, q, token_scale, s->base, scores, next);
+  } else {
+    score_many(code, tile, q, token_scale, s->base, scores, next, s);
   }
+  fetch(next, code->scales_at, code->bytes);
   if (code->turn) add_turn(turn, block, q, scores);
   if (code->spared) score_spared(code, tile, q, scores);
 }
 
 /* ---- the values of a tile ---- */
 
+/* Unpacks each group of a tile's values for all rows. */
+static void mix_many(const ts_code *code, const uint8_t *tile, int64_t rows, const float *decay,
+                     float *out, int64_t stride, const uint8_t *next, ts_coded_scratch *s) {
+  for (int g = 0; g < code->group_count; g++) {
+    const ts_code_group *group = &code->groups[g];
+    int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
+    float unit[SLICE] = {0};
+    memcpy(unit, code->unit + group->first, (size_t)group->channels * sizeof *unit);
+    if (bytes) {
+      unpack_values(group, tile + group->at, s->pairs);
+    } else {
+      memset(s->pairs, 0, TOKENS * SLICE * sizeof *s->pairs);
+    }
+    if (group->channels < TS_GROUP_CHANNELS) { /* to rows of 16 lanes, from the last row on */
+      for (int row = TOKENS / 2 - 1; row >= 0; row--) {
+        memmove(s->pairs + row * 32, s->pairs + row * 16, 16 * sizeof *s->pairs);
+        memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
+      }
+    }
+    fetch(next, group->at, group->at + bytes);
+    value_group(rows, group, unit, decay, out, stride, s);
+  }
+}
+
 void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, const float *weights,
                      const float *decay, float *out, int64_t stride, const uint8_t *next,
                      ts_coded_scratch *s) {
   float token_scale[TOKENS];
-  const uint16_t *scales = (const uint16_t *)(tile + code->scales_at);
-  for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_load_half(scales + t));
+  load_scales(tile + code->scales_at, token_scale);
   for (int64_t r = 0; r < rows; r++) {
     float scaled[TOKENS];
     UNROLL for (int t = 0; t < TOKENS; t += LANES) {
@@ -501,22 +447,10 @@ void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, con
     }
     s->weight_scale[r] = quantise(scaled, TOKENS, s->weights + r * TOKENS);
   }
-  for (int g = 0; g < code->group_count; g++) {
-    const ts_code_group *group = &code->groups[g];
-    float unit[SLICE] = {0};
-    memcpy(unit, code->unit + group->first, (size_t)group->channels * sizeof *unit);
-    if (group->channels < TS_GROUP_CHANNELS || group->levels.width == 0) {
-      memset(s->pairs, 0, TOKENS * SLICE * sizeof *s->pairs);
-    }
-    unpack_values(group, tile + group->at, s->pairs);
-    if (group->channels < TS_GROUP_CHANNELS) { /* to rows of 16 lanes, from the last row on */
-      for (int row = TOKENS / 2 - 1; row >= 0; row--) {
-        memmove(s->pairs + row * 32, s->pairs + row * 16, 16 * sizeof *s->pairs);
-        memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
-      }
-    }
-    fetch(next ? next + group->at : 0, (int64_t)group->channels * 8 * group->levels.width);
-    value_group(rows, group, unit, decay, out, stride, s);
+  if (TS_FUSES && rows <= TS_FUSED_ROWS && code->dim % TS_GROUP_CHANNELS == 0) {
+    TS(fused_values)(code, tile, rows, s->weights, s->weight_scale, decay, out, stride, next);
+  } else {
+    mix_many(code, tile, rows, decay, out, stride, next, s);
   }
-  fetch(next ? next + code->scales_at : 0, code->bytes - code->scales_at);
+  fetch(next, code->scales_at, code->bytes);
 }
