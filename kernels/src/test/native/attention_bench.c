@@ -104,6 +104,11 @@ static void make_levels(ts_code *code, int group, int width) {
     for (int k = 0; k < count; k++) level[k] = weight[k] > 0 ? sum[k] / weight[k] : level[k];
     for (int k = 0; k + 1 < count; k++) bounds[k] = (float)((level[k] + level[k + 1]) / 2);
   }
+  for (int k = 0; k < count / 2; k++) { /* to the bit as symmetric as the Gaussian */
+    level[count - 1 - k] = -level[k];
+    if (k + 1 < count / 2) bounds[count - 2 - k] = -bounds[k];
+  }
+  if (count > 1) bounds[count / 2 - 1] = 0;
   float step = (float)(level[count - 1] / 127);
   for (int k = 0; k < count; k++) bytes[k] = (int8_t)rint(level[k] / step);
   ts_code_group_levels(code, group, 0, width, width ? step : 0, bounds, bytes);
