@@ -79,8 +79,8 @@ void TS(turn_cooling)(ts_decoder *d, int64_t unit) {
     float *sine = cosine + TS_BLOCK_TOKENS;
     for (int t = 0; t < TS_BLOCK_TOKENS; t++) {
       double angle = (double)(start + t) * rope->frequencies[p];
-      cosine[t] = (float)cos(angle) * rope->magnitude;
-      sine[t] = (float)sin(angle) * rope->magnitude;
+      cosine[t] = (float)(cos(angle) * rope->magnitude);
+      sine[t] = (float)(sin(angle) * rope->magnitude);
     }
   }
 }

@@ -14,9 +14,10 @@ INLINE vf vf_round(vf x) { /* half to even, below 2^22 */
 
 INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-/* To binary16 and back, as a stored scale will be read. */
+/* To binary16 and back, as a stored scale will be read; its largest number stands for all above. */
 INLINE vf vf_as_half(vf x) {
   uint16_t half[LANES];
+  x = vf_select(x > 65504.0f, vf_all(65504), vf_select(x < -65504.0f, vf_all(-65504), x));
   vf_store_half(half, x);
   return vf_load_half(half);
 }
@@ -298,10 +299,10 @@ INLINE void code_channels(const ts_code *code, const ts_code_group *g, int first
   }
 }
 
-/* f16(a / b), and 0 where b is no positive number. */
+/* a / b, and 0 where b is no positive number. */
 INLINE vf ratio(vf a, vf b) {
   vi good = (b > 0.0f) & (b < INFINITY);
-  return vf_as_half((vf)((vi)(a / b) & good));
+  return (vf)((vi)(a / b) & good);
 }
 
 static void code_planes(const ts_code *code, ts_coder *coder) {
@@ -335,7 +336,7 @@ static void code_planes(const ts_code *code, ts_coder *coder) {
         }
       }
     }
-    vf_store(coder->scale + t, ratio(sum8(power), sum8(match)));
+    vf_store(coder->scale + t, vf_as_half(ratio(sum8(power), sum8(match))));
   }
 }
 
@@ -490,6 +491,7 @@ static void store(const ts_code *code, const ts_coder *coder, uint8_t *tile) {
 
 /* Moves codes and scales from one table to the next, by what the codes alone say. */
 static void drop(const ts_code *from, int from_full, const ts_code *to, ts_coder *coder) {
+  if (to->is_bytes) return;
   for (int t = 0; t < TOKENS; t += LANES) {
     vf power[8], match[8];
     UNROLL for (int i = 0; i < 8; i++) power[i] = match[i] = vf_all(0);
@@ -512,10 +514,8 @@ static void drop(const ts_code *from, int from_full, const ts_code *to, ts_coder
         }
       }
     }
-    vf above = sum8(power), below = sum8(match);
-    vi good = (below > 0.0f) & (below < INFINITY);
-    vf scale = vf_load(coder->scale + t) * above / below;
-    vf_store(coder->scale + t, vf_as_half((vf)((vi)scale & good)));
+    vf scale = vf_load(coder->scale + t) * ratio(sum8(power), sum8(match));
+    vf_store(coder->scale + t, vf_as_half(scale));
   }
 }
 

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.RowCapture;
@@ -21,6 +22,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// A decoder in C (`decoder.h`) with its tile memory, built up piece by piece. Only C knows how it
 /// lies in memory.
@@ -40,6 +42,7 @@ final class NativeDecoder implements AutoCloseable {
   private final int maxRows;
   private long captureAt;
   private long captureBytes;
+  private @Nullable NativeForms forms;
   private boolean closed;
 
   NativeDecoder(Kernels kernels, DecoderSpec spec, SlabLayout[] layouts, SessionLimits limits) {
@@ -103,6 +106,15 @@ final class NativeDecoder implements AutoCloseable {
         address, threads, limits.rows(), limits.logitRows(), limits.sequences(), maxPositions);
   }
 
+  /// Announces cooled forms, once, after [#ready].
+  ///
+  /// @return bytes of scratch
+  /// @throws UnsupportedOperationException if the kernels do not read one of the formats
+  long cool(CooledForms cooled) {
+    forms = new NativeForms(library, address, spec, cooled, this::reserve);
+    return forms.bytes();
+  }
+
   /// Copies a batch that was checked.
   void batch(StepBatch batch) {
     int ints = batch.rows() + 2 * batch.sequences() + 1 + batch.logitRows().length;
@@ -115,7 +127,7 @@ final class NativeDecoder implements AutoCloseable {
                   + tables.sinkBlocks().length
                   + tables.refs().length);
     }
-    room(ints);
+    room(Math.addExact(ints, NativeForms.ints(batch)));
     var upload = new Upload();
     for (int group = 0; group < batch.tables().length; group++) {
       StepBatch.BlockTables tables = batch.tables()[group];
@@ -126,6 +138,9 @@ final class NativeDecoder implements AutoCloseable {
           upload.put(tables.firstBlocks()),
           upload.put(tables.sinkBlocks()),
           upload.put(tables.refs()));
+    }
+    if (forms != null) {
+      forms.batch(batch, upload::put);
     }
     functions.batch(
         address,
@@ -204,8 +219,12 @@ final class NativeDecoder implements AutoCloseable {
     }
   }
 
-  /// Gives back the memory of a slab.
-  void discard(int group, int slab) {
+  /// Gives back the memory of a slab of a form.
+  void discard(int group, int form, int slab) {
+    if (form > 0 && forms != null) {
+      forms.discard(group, form, slab);
+      return;
+    }
     long bytes = layouts[group].slabBytes();
     library.discard(slabs[group] + slab * bytes, bytes);
   }

@@ -34,7 +34,8 @@ final class NativeSession implements DecoderSession {
   private final NativeLogits[] rows; // [threads]
   private final WorkerTeam.Work step = this::step;
   private final long weightBytes;
-  private final long scratchBytes;
+  private long scratchBytes;
+  private CooledForms forms = CooledForms.NONE;
   private @Nullable RowCapture capture;
   private int stepRows;
   private int logitRows;
@@ -91,7 +92,7 @@ final class NativeSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     requireIdle();
-    batch.require(spec, limits, CooledForms.NONE);
+    batch.require(spec, limits, forms);
     decoder.batch(batch);
     stepRows = batch.rows();
     logitRows = batch.logitRows().length;
@@ -176,13 +177,22 @@ final class NativeSession implements DecoderSession {
 
   @Override
   public void cool(CooledForms forms) {
-    throw new UnsupportedOperationException(NativeBackendProvider.NAME + " reads exact tiles only");
+    requireIdle();
+    forms.require(spec);
+    if (this.forms != CooledForms.NONE) {
+      throw new IllegalStateException("cooled forms were announced before");
+    }
+    if (!forms.groups().isEmpty()) {
+      scratchBytes += decoder.cool(forms);
+      this.forms = forms;
+    }
   }
 
   @Override
   public void discard(int group, int form, int slab) {
-    Objects.checkIndex(slab, limits.slabs()[group]);
-    decoder.discard(group, slab);
+    int slabs = form == 0 ? limits.slabs()[group] : forms.of(group).get(form - 1).slabs();
+    Objects.checkIndex(slab, slabs);
+    decoder.discard(group, form, slab);
   }
 
   private void requireWhole() {

@@ -2,6 +2,7 @@ package dev.tessera.kernels.codec;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.tessera.kernels.cpu.NativeEncoder;
 import dev.tessera.kernels.testing.DefiningEncoder;
 import dev.tessera.kernels.testing.GoldenTiles;
 import dev.tessera.kernels.testing.GoldenTiles.Encoder;
@@ -14,7 +15,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class GoldenTilesTest {
 
   static Stream<Encoder> encoders() {
-    return Stream.of(new DefiningEncoder());
+    return Stream.concat(Stream.of(new DefiningEncoder()), NativeEncoder.all().stream());
   }
 
   @ParameterizedTest

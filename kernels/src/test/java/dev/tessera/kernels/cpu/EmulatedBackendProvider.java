@@ -9,7 +9,7 @@ import java.io.UncheckedIOException;
 /// machines that lack them.
 public final class EmulatedBackendProvider implements BackendProvider {
 
-  private static final String LIBRARY = "libtessera-emulated";
+  static final String LIBRARY = "libtessera-emulated";
 
   @Override
   public String name() {

@@ -1,0 +1,405 @@
+package dev.tessera.kernels.cpu;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.tessera.kernels.CooledForm;
+import dev.tessera.kernels.CooledForms;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.StepBatch;
+import dev.tessera.kernels.codec.Basis;
+import dev.tessera.kernels.codec.LevelTable;
+import dev.tessera.kernels.codec.TileCode;
+import dev.tessera.kvcache.CodedFormat;
+import dev.tessera.kvcache.CodedFormat.Role;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.ToLongFunction;
+import org.jspecify.annotations.Nullable;
+
+/// The cooled forms of a decoder in C (`cooling.c`): their slabs and codes, and their part of a
+/// step.
+final class NativeForms {
+
+  /// Reserves memory that lives as long as the decoder.
+  interface Memory {
+    long reserve(long bytes, String what);
+  }
+
+  private final NativeLibrary library;
+  private final Functions functions;
+  private final long decoder;
+  private final DecoderSpec spec;
+  private final CooledForms forms;
+  private final Map<TileCode, Long> codes = new IdentityHashMap<>();
+  private final long[][] slabs; // [groups][form - 1]
+  private final long bytes;
+
+  /// @throws UnsupportedOperationException if the kernels do not read one of the formats
+  NativeForms(
+      NativeLibrary library, long decoder, DecoderSpec spec, CooledForms forms, Memory memory) {
+    this.library = library;
+    this.functions = new Functions(library);
+    this.decoder = decoder;
+    this.spec = spec;
+    this.forms = forms;
+    slabs = new long[spec.kv().groups().size()][];
+    requireReadable();
+    int[] ages = forms.rule().ageBlocks().stream().mapToInt(Integer::intValue).toArray();
+    try (Arena arena = Arena.ofConfined()) {
+      long at = arena.allocateFrom(JAVA_INT, ages).address();
+      require(functions.rule(decoder, forms.rule().firstBlocks(), ages.length, at));
+      for (int group = 0; group < slabs.length; group++) {
+        List<CooledForm> cooled = forms.of(group);
+        slabs[group] = new long[cooled.size()];
+        for (int form = 1; form <= cooled.size(); form++) {
+          addForm(group, form, cooled.get(form - 1), memory, arena);
+        }
+      }
+    }
+    bytes = functions.cool(decoder);
+    require(bytes < 0 ? -1 : 0);
+  }
+
+  /// Of scratch.
+  long bytes() {
+    return bytes;
+  }
+
+  private void addForm(int group, int form, CooledForm cooled, Memory memory, Arena arena) {
+    long slabBytes = cooled.layout().slabBytes();
+    String what = "%d slabs of form %d of layer group %d".formatted(cooled.slabs(), form, group);
+    long all = Math.max(1, Math.multiplyExact(slabBytes, (long) cooled.slabs()));
+    slabs[group][form - 1] = memory.reserve(all, what);
+    functions.form(decoder, group, form, slabs[group][form - 1], slabBytes);
+    List<Integer> layers = cooled.layout().group().layers();
+    for (int i = 0; i < layers.size(); i++) {
+      for (int head = 0; head < cooled.layout().kvHeads(); head++) {
+        long key = code(cooled.keys().get(i).get(head), layers.get(i), arena);
+        long value = code(cooled.values().get(i).get(head), layers.get(i), arena);
+        long keyAt = cooled.layout().keyOffset(i, head);
+        long valueAt = cooled.layout().valueOffset(i, head);
+        functions.place(decoder, layers.get(i), form, head, 0, keyAt, key);
+        functions.place(decoder, layers.get(i), form, head, 1, valueAt, value);
+      }
+    }
+  }
+
+  /// The address of a code in C, or 0 for none.
+  private long code(@Nullable TileCode code, int layer, Arena arena) {
+    if (code == null) {
+      return 0;
+    }
+    Long known = codes.get(code);
+    if (known != null) {
+      return known;
+    }
+    int rope = Math.max(0, spec.layers().get(layer).rope());
+    long address = allocate(library, code, rope, arena);
+    require(functions.code(decoder, address));
+    codes.put(code, address);
+    return address;
+  }
+
+  /// Before anything is announced.
+  private void requireReadable() {
+    for (List<CooledForm> group : forms.groups()) {
+      for (CooledForm form : group) {
+        List<Integer> layers = form.layout().group().layers();
+        for (int i = 0; i < layers.size(); i++) {
+          for (int head = 0; head < form.layout().kvHeads(); head++) {
+            requireReadable(form.keys().get(i).get(head), layers.get(i));
+            requireReadable(form.values().get(i).get(head), layers.get(i));
+          }
+        }
+      }
+    }
+  }
+
+  private void requireReadable(@Nullable TileCode code, int layer) {
+    if (code == null) {
+      return;
+    }
+    int rope = spec.layers().get(layer).rope();
+    CodedFormat format = code.format();
+    if (format.role() == Role.VALUE
+        && (format.centred() || !(code.basis() instanceof Basis.Hadamard))) {
+      throw new UnsupportedOperationException(
+          NativeBackendProvider.NAME
+              + " reads values in the Hadamard basis without a mean only, not "
+              + format.name());
+    }
+    if (code.turn() != null && (rope < 0 || !isSame(code.turn().rope(), spec.ropes().get(rope)))) {
+      throw new IllegalArgumentException(
+          "the mean of %s in layer %d turns by another rotation than the layer's"
+              .formatted(format.name(), layer));
+    }
+  }
+
+  private static boolean isSame(RopeSpec a, RopeSpec b) {
+    return a.pairing() == b.pairing()
+        && a.magnitude() == b.magnitude()
+        && Arrays.equals(a.frequencies(), b.frequencies());
+  }
+
+  /// A code in C's memory, not yet owned by a decoder.
+  static long allocate(NativeLibrary library, TileCode code, int rope, Arena arena) {
+    CodedFormat format = code.format();
+    int groups = format.groups();
+    var offsets = new long[groups + 6];
+    for (int group = 0; group < groups; group++) {
+      offsets[group] = format.codesOffset(group);
+    }
+    offsets[groups] = format.scalesOffset();
+    offsets[groups + 1] = format.meanOffset();
+    offsets[groups + 2] = format.meanScaleOffset();
+    offsets[groups + 3] = format.spareIndexOffset();
+    offsets[groups + 4] = format.spareOffset();
+    offsets[groups + 5] = format.tileBytes();
+    var learned = code.basis() instanceof Basis.Learned basis ? basis : null;
+    var functions = new CodeFunctions(library);
+    long address =
+        functions.create(
+            format,
+            groups,
+            arena.allocateFrom(JAVA_LONG, offsets).address(),
+            floats(arena, code.sigma()),
+            learned == null ? 0 : floats(arena, learned.forward()),
+            learned == null ? 0 : floats(arena, learned.query()),
+            code.turn() == null ? 0 : floats(arena, code.turn().mean()),
+            rope);
+    for (int group = 0; group < groups; group++) {
+      LevelTable table = code.tables().get(group);
+      functions.levels(
+          address,
+          group,
+          0,
+          table.width(),
+          table.step(),
+          floats(arena, table.bounds()),
+          arena.allocateFrom(JAVA_BYTE, table.levels()).address());
+      if (table.fullWidth() != table.width()) {
+        functions.levels(
+            address,
+            group,
+            1,
+            table.fullWidth(),
+            table.fullStep(),
+            floats(arena, table.fullBounds()),
+            arena.allocateFrom(JAVA_BYTE, table.fullLevels()).address());
+      }
+    }
+    return address;
+  }
+
+  private static long floats(Arena arena, float[] values) {
+    return arena.allocateFrom(JAVA_FLOAT, values).address();
+  }
+
+  private static void require(int status) {
+    if (status != 0) {
+      throw new IllegalStateException("the system refuses memory for cooled forms");
+    }
+  }
+
+  /// Ints that a step's part takes.
+  static int ints(StepBatch batch) {
+    int ints = 0;
+    for (StepBatch.BlockTables tables : batch.tables()) {
+      for (int[] refs : tables.cooled()) {
+        ints = Math.addExact(ints, refs.length);
+      }
+    }
+    for (StepBatch.Coolings coolings : batch.coolings()) {
+      ints = Math.addExact(ints, Math.multiplyExact(3, coolings.count()));
+    }
+    return ints;
+  }
+
+  /// Hands over a step's part of a batch that was checked.
+  ///
+  /// @param upload where an array lies once it is copied
+  void batch(StepBatch batch, ToLongFunction<int[]> upload) {
+    for (int group = 0; group < slabs.length; group++) {
+      int[][] cooled = batch.tables()[group].cooled();
+      for (int form = 1; form <= cooled.length; form++) {
+        long refs = upload.applyAsLong(cooled[form - 1]);
+        functions.refs(decoder, group, form, refs);
+      }
+      StepBatch.Coolings coolings = batch.coolings().get(group);
+      long blocks = upload.applyAsLong(coolings.blocks());
+      long from = upload.applyAsLong(coolings.from());
+      long to = upload.applyAsLong(coolings.to());
+      require(functions.coolings(decoder, group, coolings.count(), blocks, from, to));
+    }
+  }
+
+  /// Gives back the memory of a slab.
+  void discard(int group, int form, int slab) {
+    long slabBytes = forms.of(group).get(form - 1).layout().slabBytes();
+    library.discard(slabs[group][form - 1] + slab * slabBytes, slabBytes);
+  }
+
+  /// The functions of `codes.h`.
+  private static final class CodeFunctions {
+
+    private final MethodHandle create;
+    private final MethodHandle levels;
+
+    CodeFunctions(NativeLibrary library) {
+      create =
+          library.function(
+              "ts_code_new",
+              FunctionDescriptor.of(
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG,
+                  JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
+      levels =
+          library.function(
+              "ts_code_group_levels",
+              FunctionDescriptor.ofVoid(
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG, JAVA_LONG));
+    }
+
+    long create(
+        CodedFormat format,
+        int groups,
+        long offsets,
+        long sigma,
+        long forward,
+        long query,
+        long turn,
+        int rope) {
+      int headDim = format.shape().headDim();
+      int isKey = format.role() == Role.KEY ? 1 : 0;
+      int isCentred = format.centred() ? 1 : 0;
+      int spared = format.spared();
+      long address;
+      try {
+        address =
+            (long)
+                create.invokeExact(
+                    headDim, isKey, isCentred, spared, groups, offsets, sigma, forward, query, turn,
+                    rope);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+      require(address == 0 ? -1 : 0);
+      return address;
+    }
+
+    void levels(
+        long code, int group, int isFull, int width, float step, long bounds, long levelsAt) {
+      try {
+        levels.invokeExact(code, group, isFull, width, step, bounds, levelsAt);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+  }
+
+  /// The functions of `decoder.h` for cooled forms.
+  private static final class Functions {
+
+    private final MethodHandle rule;
+    private final MethodHandle form;
+    private final MethodHandle code;
+    private final MethodHandle place;
+    private final MethodHandle cool;
+    private final MethodHandle refs;
+    private final MethodHandle coolings;
+
+    Functions(NativeLibrary library) {
+      rule =
+          library.function(
+              "ts_decoder_rule",
+              FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
+      form =
+          library.function(
+              "ts_decoder_form",
+              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
+      code =
+          library.function(
+              "ts_decoder_code", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+      place =
+          library.function(
+              "ts_decoder_place",
+              FunctionDescriptor.ofVoid(
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
+      cool = library.function("ts_decoder_cool", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG));
+      refs =
+          library.function(
+              "ts_decoder_cooled_refs",
+              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
+      coolings =
+          library.function(
+              "ts_decoder_coolings",
+              FunctionDescriptor.of(
+                  JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG));
+    }
+
+    int rule(long decoder, int firstBlocks, int count, long ages) {
+      try {
+        return (int) rule.invokeExact(decoder, firstBlocks, count, ages);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void form(long decoder, int group, int index, long slabs, long slabBytes) {
+      try {
+        form.invokeExact(decoder, group, index, slabs, slabBytes);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    int code(long decoder, long address) {
+      try {
+        return (int) code.invokeExact(decoder, address);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void place(
+        long decoder, int layer, int index, int head, int isValue, long at, long codeAddress) {
+      try {
+        place.invokeExact(decoder, layer, index, head, isValue, at, codeAddress);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    long cool(long decoder) {
+      try {
+        return (long) cool.invokeExact(decoder);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void refs(long decoder, int group, int index, long address) {
+      try {
+        refs.invokeExact(decoder, group, index, address);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    int coolings(long decoder, int group, int count, long blocks, long from, long to) {
+      try {
+        return (int) coolings.invokeExact(decoder, group, count, blocks, from, to);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+  }
+}
