@@ -21,7 +21,6 @@ import java.lang.invoke.MethodHandle;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -39,7 +38,7 @@ final class NativeForms {
   private final long decoder;
   private final DecoderSpec spec;
   private final CooledForms forms;
-  private final Map<TileCode, Long> codes = new IdentityHashMap<>();
+  private final IdentityHashMap<TileCode, Long> codes = new IdentityHashMap<>();
   private final long[][] slabs; // [groups][form - 1]
   private final long bytes;
 

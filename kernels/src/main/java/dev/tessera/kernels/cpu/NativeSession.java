@@ -179,7 +179,7 @@ final class NativeSession implements DecoderSession {
   public void cool(CooledForms forms) {
     requireIdle();
     forms.require(spec);
-    if (this.forms != CooledForms.NONE) {
+    if (!this.forms.groups().isEmpty()) {
       throw new IllegalStateException("cooled forms were announced before");
     }
     if (!forms.groups().isEmpty()) {
