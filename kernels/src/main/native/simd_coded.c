@@ -3,7 +3,7 @@
 
 enum {
   TOKENS = TS_BLOCK_TOKENS,
-  BLOCK_ROWS = TS_LEVEL == 3 ? 12 : 6,
+  BLOCK_ROWS = TS_LEVEL == 3 ? 12 : TS_LEVEL == 2 ? 6 : 2,
   SLICE = 16,
   VECTORS = SLICE / LANES,
 };
@@ -148,8 +148,10 @@ INLINE void value_block(const int R, const int V, const int lanes, const int16_t
 #if TS_LEVEL == 3
 #define EACH_COUNT(CASE) \
   CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#else
+#elif TS_LEVEL == 2
 #define EACH_COUNT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#else
+#define EACH_COUNT(CASE) CASE(1) CASE(2)
 #endif
 
 static void score_slice(int64_t rows, int64_t depth, const ts_coded_query *q, const int16_t *pairs,

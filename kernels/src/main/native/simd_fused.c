@@ -14,11 +14,25 @@ INLINE vb pair_of(const int16_t *p) {
 
 INLINE vb add_dot(vb sum, vb a, vb b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 
+/* Levels of tables are looked up as levels + 128, so that a byte becomes 16 bits by one operation. What
+ * that adds to a sum is known before: 128 times the row's elements. */
+enum { OFFSET = 128 };
+
+INLINE int is_offset(const int width) { return width != TS_BYTE_WIDTH; }
+
+INLINE void load_tables(const ts_code_group *g, vb *tables) {
+  UNROLL for (int i = 0; i < 4; i++) {
+    tables[i] = _mm256_xor_si256(vb_table(g->lookup[i]), _mm256_set1_epi8((char)OFFSET));
+  }
+}
+
 /* sum[r][v] += a quad's products: R rows of four elements with WIDE vectors of eight lanes. */
-INLINE void multiply_quad(const int R, const int16_t *a, int64_t a_stride, const vb *levels,
-                          vb (*sum)[WIDE]) {
+INLINE void multiply_quad(const int R, const int width, const int16_t *a, int64_t a_stride,
+                          const vb *levels, vb (*sum)[WIDE]) {
   UNROLL for (int v = 0; v < WIDE; v++) {
-    vb first = vb_first_pairs(levels[v]), last = vb_last_pairs(levels[v]);
+    vb first = is_offset(width) ? _mm256_and_si256(levels[v], _mm256_set1_epi16(0xff))
+                                : vb_first_pairs(levels[v]);
+    vb last = is_offset(width) ? _mm256_srli_epi16(levels[v], 8) : vb_last_pairs(levels[v]);
     UNROLL for (int r = 0; r < R; r++) {
       sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride), first);
       sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride + 2), last);
@@ -26,32 +40,69 @@ INLINE void multiply_quad(const int R, const int16_t *a, int64_t a_stride, const
   }
 }
 
-/* acc[r][64] += the products of some groups of one code. Key tiles: a quad of channels is a chunk, its
- * vector n has tokens 8 n to 8 n + 7. */
+/* What the offset adds over `count` elements of a row, to begin a sum with: sums wrap, and are right at
+ * the end. */
+INLINE vb against_offset(const int width, const int16_t *a, int64_t count) {
+  vb sum = _mm256_setzero_si256();
+  if (!is_offset(width)) return sum;
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    sum = add_dot(sum, vb_load(a + i), _mm256_set1_epi16(-OFFSET));
+  }
+  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+  int32_t total = _mm_cvtsi128_si32(half);
+  for (; i < count; i++) total -= OFFSET * a[i];
+  return _mm256_set1_epi32(total);
+}
+
+/* One quad of channels with vectors n and n + 1 of eight tokens; a quad of keys is a chunk. */
+INLINE void score_quad(const int R, const int width, const int n, ts_planes planes,
+                       const int16_t *a, int64_t a_stride, const vb *tables, vb (*sum)[WIDE],
+                       const uint8_t *next) {
+  vb levels[WIDE];
+  /* The next tile's lines, spread over the passes. */
+  if (next && n / WIDE * 64 < width * (CHUNK / 8)) __builtin_prefetch(next + n / WIDE * 64);
+  UNROLL for (int v = 0; v < WIDE; v++) levels[v] = levels_of(planes, width, n + v, tables);
+  multiply_quad(R, width, a, a_stride, levels, sum);
+}
+
+/* acc[r][64] += the products of some groups of one code, or = where `is_first`. */
 INLINE void score_groups(const int R, const int width, const ts_code *code, int first, int end,
-                         const uint8_t *tile, const int16_t *a, int64_t a_stride, int32_t *acc,
-                         const uint8_t *next) {
-  vb tables[4];
-  UNROLL for (int i = 0; i < 4; i++) tables[i] = vb_table(code->groups[first].lookup[i]);
+                         const uint8_t *tile, const int16_t *a, int64_t a_stride, int is_first,
+                         int32_t *acc, const uint8_t *next) {
+  enum { BYTES = CHUNK / 8 }; /* of a quad, for each bit */
+  const ts_code_group *from = &code->groups[first], *last = &code->groups[end - 1];
+  const int channels = last->first + last->channels - from->first;
+  const int has_one_plane = width != 3 && width != 5 && width != 6;
+  vb tables[4], start[TS_FUSED_ROWS];
+  load_tables(from, tables);
+  a += from->first;
+  UNROLL for (int r = 0; r < R; r++) start[r] = against_offset(width, a + r * a_stride, channels);
   UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) {
     vb sum[TS_FUSED_ROWS][WIDE];
     UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vb_load(acc + r * TOKENS + (n + v) * 8);
+      UNROLL for (int v = 0; v < WIDE; v++) {
+        vb before = is_first ? _mm256_setzero_si256() : vb_load(acc + r * TOKENS + (n + v) * 8);
+        sum[r][v] = _mm256_add_epi32(before, start[r]);
+      }
     }
-    for (int g = first; g < end; g++) {
-      const ts_code_group *group = &code->groups[g];
-      const int64_t count = (int64_t)group->channels * TOKENS;
-      const int16_t *row = a + group->first;
-      for (int quad = 0; quad < group->channels / QUAD; quad++, row += QUAD) {
-        ts_planes planes = planes_of(tile + group->at, width, count, quad);
-        if (next) {
-          /* The next tile's lines, spread over the passes. */
-          const int64_t line = width * (CHUNK / 8) / 4;
-          __builtin_prefetch(next + group->at + quad * width * (CHUNK / 8) + n / WIDE * line);
+    if (has_one_plane) { /* then one group's codes follow the other's */
+      const uint8_t *codes = tile + from->at, *ahead = next ? next + from->at : 0;
+      for (int i = 0; i < channels; i += QUAD) {
+        score_quad(R, width, n, (ts_planes){codes, codes}, a + i, a_stride, tables, sum, ahead);
+        codes += width * BYTES;
+        if (ahead) ahead += width * BYTES;
+      }
+    } else {
+      for (const ts_code_group *g = from; g <= last; g++) {
+        const uint8_t *ahead = next ? next + g->at : 0;
+        for (int quad = 0; quad < g->channels / QUAD; quad++) {
+          ts_planes planes = planes_of(tile + g->at, width, (int64_t)g->channels * TOKENS, quad);
+          score_quad(R, width, n, planes, a + g->first - from->first + quad * QUAD, a_stride, tables,
+                     sum, ahead ? ahead + quad * width * BYTES : 0);
         }
-        vb levels[WIDE];
-        UNROLL for (int v = 0; v < WIDE; v++) levels[v] = levels_of(planes, width, n + v, tables);
-        multiply_quad(R, row, a_stride, levels, sum);
       }
     }
     UNROLL for (int r = 0; r < R; r++) {
@@ -66,7 +117,7 @@ INLINE void score_groups(const int R, const int width, const ts_code *code, int 
 INLINE void mix_group(const int R, const int width, const ts_code_group *g, const uint8_t *codes,
                       const int16_t *weights, vb (*sum)[WIDE], const uint8_t *next) {
   vb tables[4];
-  UNROLL for (int i = 0; i < 4; i++) tables[i] = vb_table(g->lookup[i]);
+  load_tables(g, tables);
   for (int chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
     for (int64_t i = 0; next && i < width * (CHUNK / 8); i += 64) {
@@ -75,8 +126,8 @@ INLINE void mix_group(const int R, const int width, const ts_code_group *g, cons
     UNROLL for (int n = 0; n < CHUNK / UNIT; n += WIDE) {
       vb levels[WIDE];
       UNROLL for (int v = 0; v < WIDE; v++) levels[v] = levels_of(planes, width, n + v, tables);
-      multiply_quad(R, weights + (chunk * CHUNK / TS_GROUP_CHANNELS) + n / WIDE * QUAD, TOKENS, levels,
-                    sum);
+      multiply_quad(R, width, weights + chunk * CHUNK / TS_GROUP_CHANNELS + n / WIDE * QUAD, TOKENS,
+                    levels, sum);
     }
   }
 }
@@ -87,18 +138,20 @@ INLINE void scores_of(const int R, const ts_code *code, const uint8_t *tile,
                       const ts_coded_query *q, const float *token_scale, const float *base,
                       float *scores, const uint8_t *next) {
   int32_t acc[TS_FUSED_ROWS * TOKENS];
-  memset(acc, 0, (size_t)R * TOKENS * sizeof *acc);
+  int is_first = 1;
   for (int first = 0, end; first < code->group_count; first = end) {
     const ts_code_group *g = &code->groups[first];
     end = g->run_end;
     switch (g->levels.width) {
 #define SCORE(W)                                                                          \
   case W:                                                                                 \
-    score_groups(R, W, code, first, end, tile, q->levels, q->stride, acc, next);          \
+    score_groups(R, W, code, first, end, tile, q->levels, q->stride, is_first, acc, next); \
+    is_first = 0;                                                                         \
     break;
       EACH_WIDTH(SCORE)
     }
   }
+  if (is_first) memset(acc, 0, sizeof acc); /* nothing is coded at all */
   UNROLL for (int r = 0; r < R; r++) {
     for (int t = 0; t < TOKENS; t += LANES) {
       vi sum;
@@ -113,12 +166,15 @@ INLINE void scores_of(const int R, const ts_code *code, const uint8_t *tile,
 INLINE void values_of(const int R, const ts_code *code, const uint8_t *tile, const int16_t *weights,
                       const float *weight_scale, const float *decay, float *out, int64_t stride,
                       const uint8_t *next) {
+  vb start[TS_FUSED_ROWS];
+  UNROLL for (int r = 0; r < R; r++) start[r] = against_offset(0, weights + r * TOKENS, TOKENS);
   for (int i = 0; i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
     const uint8_t *ahead = next ? next + g->at : 0;
+    const int starts = g->levels.width && is_offset(g->levels.width);
     vb sum[TS_FUSED_ROWS][WIDE];
     UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = _mm256_setzero_si256();
+      UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = starts ? start[r] : _mm256_setzero_si256();
     }
     switch (g->levels.width) {
 #define MIX(W) \
