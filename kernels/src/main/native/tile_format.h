@@ -26,7 +26,8 @@ enum {
 #define TS_VALUE_OFFSET(dim) (TS_BLOCK_TOKENS * (dim) * TS_ELEMENT_BYTES)
 
 /* Coded tiles, in the stream of a group: element (summed, lane) of `lanes` lanes. */
-#define TS_STREAM_INDEX(lanes, summed, lane)   ((((summed) / 4) * (lanes) + (lane)) * 4 + ((summed) % 4 % 3 ? 3 - (summed) % 4 : (summed) % 4))
+#define TS_STREAM_INDEX(lanes, summed, lane) \
+  ((((summed) / 4) * (lanes) + (lane)) * 4 + ((summed) % 4 % 3 ? 3 - (summed) % 4 : (summed) % 4))
 
 _Static_assert(TS_KEY_INDEX(8, 17, 7) == 241, "element order");
 _Static_assert(TS_VALUE_INDEX(8, 17, 7) == 143, "element order");

@@ -56,7 +56,7 @@ final class TileHeader {
         #define TS_VALUE_OFFSET(dim) (TS_BLOCK_TOKENS * (dim) * TS_ELEMENT_BYTES)
 
         /* Coded tiles, in the stream of a group: element (summed, lane) of `lanes` lanes. */
-        #define TS_STREAM_INDEX(lanes, summed, lane) \
+        #define TS_STREAM_INDEX(lanes, summed, lane) \\
           ((((summed) / 4) * (lanes) + (lane)) * 4 + ((summed) % 4 % 3 ? 3 - (summed) % 4 : (summed) % 4))
 
         """);
