@@ -1,8 +1,10 @@
 package dev.tessera.kernels;
 
+import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.CoolingRule;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// The forms besides the exact one in which a session's blocks may exist, and the rule by which
 /// queries read them.
@@ -27,6 +29,10 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
             "layer group %d has %d cooled forms; the rule has ages for %d"
                 .formatted(group, forms.size(), rule.forms()));
       }
+      for (int form = 1; form < forms.size(); form++) {
+        requireRungs(forms.get(form - 1).keys(), forms.get(form).keys(), "keys", form);
+        requireRungs(forms.get(form - 1).values(), forms.get(form).values(), "values", form);
+      }
       for (CooledForm form : forms) {
         if (form.layout().group().id() != group || !form.layout().group().isFull()) {
           throw new IllegalArgumentException(
@@ -39,6 +45,32 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
     groups = List.copyOf(copies);
   }
 
+  /// Every tile of a form can be made from the one before, with nothing but planes dropped.
+  private static void requireRungs(
+      List<List<@Nullable TileCode>> before,
+      List<List<@Nullable TileCode>> after,
+      String what,
+      int form) {
+    for (int layer = 0; layer < before.size(); layer++) {
+      for (int head = 0; head < before.get(layer).size(); head++) {
+        TileCode from = before.get(layer).get(head);
+        TileCode to = after.get(layer).get(head);
+        if (from != null && (to == null || !from.canBeCutTo(to))) {
+          throw new IllegalArgumentException(
+              "%s of layer %d in its group, KV head %d: form %d in %s cannot be cut to form %d in %s"
+                  .formatted(
+                      what,
+                      layer,
+                      head,
+                      form,
+                      from.format().name(),
+                      form + 1,
+                      to == null ? "exact" : to.format().name()));
+        }
+      }
+    }
+  }
+
   /// The cooled forms of a group, form 1 first; none if it never cools.
   public List<CooledForm> of(int group) {
     return groups.isEmpty() ? List.of() : groups.get(group);
@@ -49,10 +81,13 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
     return of(group).isEmpty() ? 0 : rule.form(queryBlock, block);
   }
 
-  /// Checks that these forms are of this decoder.
-  public void require(DecoderSpec spec) {
-    if (groups.isEmpty()) {
-      return;
+  /// Checks that these forms are of this decoder, and the first that its session hears of.
+  ///
+  /// @param before what the session knew
+  /// @throws IllegalStateException if it has been told others
+  public void requireFirst(CooledForms before, DecoderSpec spec) {
+    if (before != NONE) {
+      throw new IllegalStateException("the forms of this session were announced already");
     }
     Shapes.require("groups of cooled forms", groups.size(), spec.kv().groups().size());
     for (List<CooledForm> forms : groups) {

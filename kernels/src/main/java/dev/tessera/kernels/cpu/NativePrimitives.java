@@ -3,6 +3,7 @@ package dev.tessera.kernels.cpu;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import dev.tessera.kernels.AttentionProblem;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.SessionLimits;
@@ -33,7 +34,11 @@ final class NativePrimitives implements Primitives {
   }
 
   @Override
-  public float[] attend(AttentionProblem problem) {
+  public float[] attend(AttentionProblem problem, CooledForms forms) {
+    if (!forms.of(0).isEmpty()) {
+      throw new UnsupportedOperationException(
+          NativeBackendProvider.NAME + " reads exact tiles only");
+    }
     var limits =
         new SessionLimits(
             problem.context(),

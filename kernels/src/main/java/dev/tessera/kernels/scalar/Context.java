@@ -1,11 +1,18 @@
 package dev.tessera.kernels.scalar;
 
 import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
 
 /// What a query of one sequence can see in one layer: its tiles, by position.
-record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, int layerInGroup) {
+record Context(
+    Tiles tiles,
+    CooledTiles cooled,
+    BlockTables tables,
+    LayerGroup group,
+    int sequence,
+    int layerInGroup) {
 
   /// Stores K and V of one token.
   ///
@@ -13,7 +20,7 @@ record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, 
   /// @param v the same
   void store(int position, int kvHeads, double[] k, double[] v, int first) {
     int headDim = tiles.headDim();
-    int ref = ref(position);
+    int ref = tables.ref(sequence, position / TileShape.BLOCK_TOKENS);
     for (int head = 0; head < kvHeads; head++) {
       for (int i = 0; i < headDim; i++) {
         int at = first + head * headDim + i;
@@ -30,14 +37,15 @@ record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, 
   void attend(
       int position, int kvHead, double scale, double softCap, double[] q, double[] out, int first) {
     int headDim = tiles.headDim();
+    var x = new double[headDim];
     var scores = new double[position + 1];
     double max = Double.NEGATIVE_INFINITY;
     for (int seen = 0; seen <= position; seen++) {
       if (sees(position, seen)) {
-        int ref = ref(seen);
+        read(Tiles.Vector.KEY, position, seen, kvHead, x);
         double dot = 0;
         for (int i = 0; i < headDim; i++) {
-          dot += q[first + i] * tiles.get(Tiles.Vector.KEY, ref, layerInGroup, kvHead, seen, i);
+          dot += q[first + i] * x[i];
         }
         scores[seen] = Textbook.softCap(dot * scale, softCap);
         max = Math.max(max, scores[seen]);
@@ -47,11 +55,11 @@ record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, 
     var weighted = new double[headDim];
     for (int seen = 0; seen <= position; seen++) {
       if (sees(position, seen)) {
-        int ref = ref(seen);
+        read(Tiles.Vector.VALUE, position, seen, kvHead, x);
         double weight = Math.exp(scores[seen] - max);
         sum += weight;
         for (int i = 0; i < headDim; i++) {
-          weighted[i] += weight * tiles.get(Tiles.Vector.VALUE, ref, layerInGroup, kvHead, seen, i);
+          weighted[i] += weight * x[i];
         }
       }
     }
@@ -64,7 +72,16 @@ record Context(Tiles tiles, BlockTables tables, LayerGroup group, int sequence, 
     return group.isFull() || position - seen < group.window() || seen < group.sinkTokens();
   }
 
-  private int ref(int position) {
-    return tables.ref(sequence, position / TileShape.BLOCK_TOKENS);
+  /// Reads a token's key or value in the form in which a query at `position` does.
+  private void read(Tiles.Vector what, int position, int seen, int kvHead, double[] x) {
+    int form = cooled.form(position, seen);
+    int ref = tables.ref(sequence, seen / TileShape.BLOCK_TOKENS, form);
+    if (form == BlockRef.EXACT) {
+      for (int i = 0; i < x.length; i++) {
+        x[i] = tiles.get(what, ref, layerInGroup, kvHead, seen, i);
+      }
+    } else {
+      cooled.read(what, ref, layerInGroup, kvHead, seen, x);
+    }
   }
 }

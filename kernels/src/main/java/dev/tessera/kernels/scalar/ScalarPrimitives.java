@@ -2,15 +2,14 @@ package dev.tessera.kernels.scalar;
 
 import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.AttentionProblem;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.Primitives;
-import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kernels.StepBatch.Coolings;
 import dev.tessera.kernels.Tensor;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
-import dev.tessera.kvcache.TileShape;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /// The oracle's operations one by one.
 final class ScalarPrimitives implements Primitives {
@@ -24,19 +23,21 @@ final class ScalarPrimitives implements Primitives {
   }
 
   @Override
-  public float[] attend(AttentionProblem problem) {
+  public float[] attend(AttentionProblem problem, CooledForms forms) {
     int headDim = problem.headDim();
     var group = new LayerGroup(0, List.of(0), problem.window(), problem.sinkTokens());
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), headDim);
-    int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
-    int[] slabs = IntStream.range(0, blocks).toArray();
-    var tables = BlockTables.exact(new int[] {0, blocks}, new int[] {0}, new int[] {0}, slabs);
-    var context =
-        new Context(new Tiles(ScalarBackend.slab(element, group, kv), blocks), tables, group, 0, 0);
+    var tiles = new Tiles(ScalarBackend.slab(element, group, kv), problem.blocks());
+    var cooled = new CooledTiles(forms, 0, tiles);
+    var context = new Context(tiles, cooled, problem.tables(forms), group, 0, 0);
     double[] k = Textbook.toDoubles(problem.k());
     double[] v = Textbook.toDoubles(problem.v());
     for (int position = 0; position < problem.context(); position++) {
       context.store(position, problem.kvHeads(), k, v, position * problem.kvHeads() * headDim);
+    }
+    Coolings coolings = problem.coolings(forms);
+    for (int i = 0; i < coolings.count(); i++) {
+      cooled.cool(0, coolings.blocks()[i], coolings.from()[i], coolings.to()[i]);
     }
     double[] q = Textbook.toDoubles(problem.q());
     var out = new double[q.length];

@@ -18,7 +18,7 @@ import dev.tessera.kernels.Tensor;
 import dev.tessera.kernels.WeightRole;
 import dev.tessera.kernels.sampling.HeapLogits;
 import dev.tessera.kernels.sampling.Sampler;
-import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.SlabLayout;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,8 +32,10 @@ final class ScalarSession implements DecoderSession {
   private final SessionLimits limits;
   private final ActivationFormat activations;
   private final Tiles[] tiles; // [groups]
+  private final CooledTiles[] cooled; // [groups]
   private final Sampler sampler;
   private final List<float[]> captured = new ArrayList<>(); // [layers]
+  private CooledForms forms = CooledForms.NONE;
   private @Nullable RowCapture capture;
   private float[] logits = {}; // [logit rows of the last step][vocabulary]
 
@@ -51,6 +53,15 @@ final class ScalarSession implements DecoderSession {
     this.tiles = new Tiles[slabs.length];
     for (int group = 0; group < slabs.length; group++) {
       tiles[group] = new Tiles(slabs[group], limits.slabs()[group]);
+    }
+    this.cooled = new CooledTiles[slabs.length];
+    setForms(CooledForms.NONE);
+  }
+
+  private void setForms(CooledForms forms) {
+    this.forms = forms;
+    for (int group = 0; group < tiles.length; group++) {
+      cooled[group] = new CooledTiles(forms, group, tiles[group]);
     }
   }
 
@@ -72,7 +83,7 @@ final class ScalarSession implements DecoderSession {
 
   @Override
   public void submit(StepBatch batch) {
-    batch.require(spec, limits, CooledForms.NONE);
+    batch.require(spec, limits, forms);
     double[] x = embed(batch.tokenIds());
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       double[] attention = norm(x, WeightRole.ATTENTION_NORM, layer);
@@ -113,9 +124,13 @@ final class ScalarSession implements DecoderSession {
     Textbook.addBias(v, weights.tensor(WeightRole.VALUE_BIAS, layer));
     q = normIfPresent(q, WeightRole.QUERY_NORM, layer);
     k = normIfPresent(k, WeightRole.KEY_NORM, layer);
+    for (int sequence = 0; sequence < batch.sequences(); sequence++) {
+      store(batch, layer, sequence, q, k, v);
+    }
+    cool(batch, layer);
     var out = new double[q.length];
     for (int sequence = 0; sequence < batch.sequences(); sequence++) {
-      attend(batch, layer, sequence, q, k, v, out);
+      attend(batch, layer, sequence, q, out);
     }
     if (capture != null) {
       captured.add(captured(batch.rows(), q, k, v));
@@ -143,18 +158,11 @@ final class ScalarSession implements DecoderSession {
     return vectors;
   }
 
-  private void attend(
-      StepBatch batch, int layer, int sequence, double[] q, double[] k, double[] v, double[] out) {
-    DecoderSpec.Layer shape = spec.layers().get(layer);
-    LayerGroup group = spec.kv().groups().get(shape.group());
-    RopeSpec rope = spec.ropes().get(shape.rope());
-    var context =
-        new Context(
-            tiles[shape.group()],
-            batch.tables()[shape.group()],
-            group,
-            sequence,
-            shape.indexInGroup());
+  /// Rotates queries and keys to their positions, and stores keys and values.
+  private void store(
+      StepBatch batch, int layer, int sequence, double[] q, double[] k, double[] v) {
+    RopeSpec rope = spec.ropes().get(spec.layers().get(layer).rope());
+    Context context = context(batch, layer, sequence);
     int headDim = spec.headDim();
     for (int row = batch.rowStarts()[sequence]; row < batch.rowStarts()[sequence + 1]; row++) {
       int position = batch.firstPositions()[sequence] + row - batch.rowStarts()[sequence];
@@ -165,6 +173,22 @@ final class ScalarSession implements DecoderSession {
         Textbook.rotate(k, (row * spec.kvHeads() + head) * headDim, rope, position);
       }
       context.store(position, spec.kvHeads(), k, v, row * spec.kvHeads() * headDim);
+    }
+  }
+
+  private void cool(StepBatch batch, int layer) {
+    DecoderSpec.Layer shape = spec.layers().get(layer);
+    StepBatch.Coolings coolings = batch.coolings().get(shape.group());
+    for (int i = 0; i < coolings.count(); i++) {
+      cooled[shape.group()].cool(
+          shape.indexInGroup(), coolings.blocks()[i], coolings.from()[i], coolings.to()[i]);
+    }
+  }
+
+  private void attend(StepBatch batch, int layer, int sequence, double[] q, double[] out) {
+    Context context = context(batch, layer, sequence);
+    for (int row = batch.rowStarts()[sequence]; row < batch.rowStarts()[sequence + 1]; row++) {
+      int position = batch.firstPositions()[sequence] + row - batch.rowStarts()[sequence];
       for (int head = 0; head < spec.heads(); head++) {
         context.attend(
             position,
@@ -173,9 +197,21 @@ final class ScalarSession implements DecoderSession {
             spec.attentionSoftCap(),
             q,
             out,
-            (row * spec.heads() + head) * headDim);
+            (row * spec.heads() + head) * spec.headDim());
       }
     }
+  }
+
+  private Context context(StepBatch batch, int layer, int sequence) {
+    DecoderSpec.Layer shape = spec.layers().get(layer);
+    int group = shape.group();
+    return new Context(
+        tiles[group],
+        cooled[group],
+        batch.tables()[group],
+        spec.kv().groups().get(group),
+        sequence,
+        shape.indexInGroup());
   }
 
   private float[] project(double[] x, int[] logitRows) {
@@ -242,12 +278,17 @@ final class ScalarSession implements DecoderSession {
 
   @Override
   public void cool(CooledForms forms) {
-    throw new UnsupportedOperationException(ScalarBackend.NAME + " reads exact tiles only");
+    forms.requireFirst(this.forms, spec);
+    setForms(forms);
   }
 
   @Override
   public void discard(int group, int form, int slab) {
-    tiles[group].discard(slab);
+    if (form == BlockRef.EXACT) {
+      tiles[group].discard(slab);
+    } else {
+      cooled[group].discard(form, slab);
+    }
   }
 
   @Override

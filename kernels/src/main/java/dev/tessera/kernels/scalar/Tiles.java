@@ -14,6 +14,7 @@ final class Tiles {
 
   private final ExactFormat key;
   private final ExactFormat value;
+  private final int kvHeads;
   private final long slabBytes;
   private final long layerStride;
   private final long headStride;
@@ -23,6 +24,7 @@ final class Tiles {
   Tiles(SlabLayout layout, int slabs) {
     this.key = (ExactFormat) layout.key();
     this.value = (ExactFormat) layout.value();
+    this.kvHeads = layout.kvHeads();
     this.slabBytes = layout.slabBytes();
     this.layerStride = layout.layerStride();
     this.headStride = layout.headStride();
@@ -32,6 +34,10 @@ final class Tiles {
 
   int headDim() {
     return key.shape().headDim();
+  }
+
+  int kvHeads() {
+    return kvHeads;
   }
 
   /// Stores one element of one token's key or value.
@@ -64,6 +70,15 @@ final class Tiles {
       case BF16 ->
           Float.intBitsToFloat(segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) << Short.SIZE);
     };
+  }
+
+  /// All elements of a tile: `[64][headDim]`.
+  double[] tile(Vector what, int ref, int layer, int kvHead) {
+    var values = new double[key.shape().elements()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = get(what, ref, layer, kvHead, i / headDim(), i % headDim());
+    }
+    return values;
   }
 
   /// The nearest, ties to even.

@@ -1,6 +1,7 @@
 package dev.tessera.kernels.vector;
 
 import dev.tessera.kernels.AttentionProblem;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.StepBatch.BlockTables;
 import dev.tessera.kernels.Tensor;
@@ -21,7 +22,10 @@ final class VectorPrimitives implements Primitives {
   }
 
   @Override
-  public float[] attend(AttentionProblem problem) {
+  public float[] attend(AttentionProblem problem, CooledForms forms) {
+    if (!forms.of(0).isEmpty()) {
+      throw new UnsupportedOperationException(VectorBackend.NAME + " reads exact tiles only");
+    }
     int headDim = problem.headDim();
     int heads = problem.heads();
     int kvHeads = problem.kvHeads();

@@ -1,5 +1,7 @@
 package dev.tessera.kernels.testing;
 
+import dev.tessera.kernels.CooledForm;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.SessionLimits;
@@ -21,28 +23,46 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /// Sequences in paged memory, as an engine would keep them: slabs are handed out in a shuffled
-/// order, and blocks behind a group's window are given back and used again.
+/// order, blocks cool when a query reads them so, and what no query will read again is given back
+/// and used again.
 public final class PagedSequences {
 
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
   private final DecoderSpec spec;
   private final DecoderSession session;
-  private final List<Deque<Integer>> freeSlabs = new ArrayList<>(); // [groups]
+  private final CooledForms forms;
+  private final List<List<Deque<Integer>>> freeSlabs = new ArrayList<>(); // [groups][forms]
   private final Map<Integer, Integer> computed = new HashMap<>(); // tokens by sequence
-  private final Map<Integer, List<TreeMap<Integer, Integer>>> tables =
-      new HashMap<>(); // by sequence: [groups] slab by block
+  private final Map<Integer, List<TreeMap<Integer, int[]>>> tables =
+      new HashMap<>(); // by sequence: [groups], by block: references of its forms
 
   public PagedSequences(DecoderSession session, SessionLimits limits, long seed) {
+    this(session, limits, CooledForms.NONE, seed);
+  }
+
+  /// @param forms that the session has been told
+  public PagedSequences(
+      DecoderSession session, SessionLimits limits, CooledForms forms, long seed) {
     this.spec = session.spec();
     this.session = session;
+    this.forms = forms;
     var random = new Random(seed);
-    for (int slabs : limits.slabs()) {
-      List<Integer> free =
-          IntStream.range(0, slabs).boxed().collect(Collectors.toCollection(ArrayList::new));
-      Collections.shuffle(free, random);
-      freeSlabs.add(new ArrayDeque<>(free));
+    for (int group = 0; group < limits.slabs().length; group++) {
+      var free = new ArrayList<Deque<Integer>>();
+      free.add(shuffled(limits.slabs()[group], random));
+      for (CooledForm form : forms.of(group)) {
+        free.add(shuffled(form.slabs(), random));
+      }
+      freeSlabs.add(free);
     }
+  }
+
+  private static Deque<Integer> shuffled(int slabs, Random random) {
+    List<Integer> free =
+        IntStream.range(0, slabs).boxed().collect(Collectors.toCollection(ArrayList::new));
+    Collections.shuffle(free, random);
+    return new ArrayDeque<>(free);
   }
 
   /// Limits that leave room for this many tokens.
@@ -78,6 +98,7 @@ public final class PagedSequences {
       logits.put(chunk.getKey(), rows);
       computed.merge(chunk.getKey(), rows.length, Integer::sum);
       freeBehindWindows(chunk.getKey());
+      freeFormsOfThePast(chunk.getKey());
     }
     return logits;
   }
@@ -87,10 +108,17 @@ public final class PagedSequences {
     var rowStarts = new int[chunks.size() + 1];
     var firstPositions = new int[chunks.size()];
     var tokenIds = new ArrayList<Integer>();
+    List<List<int[]>> coolings = // [groups], { block, from, to }
+        spec.kv().groups().stream().<List<int[]>>map(group -> new ArrayList<>()).toList();
     int index = 0;
     for (var chunk : chunks.entrySet()) {
-      firstPositions[index] = computed.getOrDefault(chunk.getKey(), 0);
-      reserve(chunk.getKey(), firstPositions[index] + chunk.getValue().length);
+      int first = computed.getOrDefault(chunk.getKey(), 0);
+      int end = first + chunk.getValue().length;
+      firstPositions[index] = first;
+      reserve(chunk.getKey(), end);
+      for (LayerGroup group : spec.kv().groups()) {
+        cool(chunk.getKey(), group.id(), first / BLOCK, (end - 1) / BLOCK, coolings);
+      }
       Arrays.stream(chunk.getValue()).forEach(tokenIds::add);
       rowStarts[++index] = tokenIds.size();
     }
@@ -104,31 +132,68 @@ public final class PagedSequences {
         firstPositions,
         groupTables,
         IntStream.range(0, tokenIds.size()).toArray(),
-        StepBatch.Coolings.none(groupTables.length));
+        coolings.stream().map(PagedSequences::coolings).toList());
+  }
+
+  private static StepBatch.Coolings coolings(List<int[]> coolings) {
+    return new StepBatch.Coolings(
+        coolings.stream().mapToInt(cooling -> cooling[0]).toArray(),
+        coolings.stream().mapToInt(cooling -> cooling[1]).toArray(),
+        coolings.stream().mapToInt(cooling -> cooling[2]).toArray());
   }
 
   /// Ends a sequence. Its slabs are the next to be used again, just as it left them.
   public void release(int sequence) {
-    List<TreeMap<Integer, Integer>> groups = tables.remove(sequence);
+    List<TreeMap<Integer, int[]>> groups = tables.remove(sequence);
     for (int group = 0; group < groups.size(); group++) {
-      groups.get(group).values().forEach(freeSlabs.get(group)::addFirst);
+      for (int[] refs : groups.get(group).values()) {
+        for (int form = 0; form < refs.length; form++) {
+          if (refs[form] != BlockRef.NONE) {
+            freeSlabs.get(group).get(form).addFirst(BlockRef.slab(refs[form]));
+          }
+        }
+      }
     }
     computed.remove(sequence);
   }
 
   private void reserve(int sequence, int tokens) {
-    List<TreeMap<Integer, Integer>> bySequence =
+    List<TreeMap<Integer, int[]>> bySequence =
         tables.computeIfAbsent(
             sequence,
             key ->
                 IntStream.range(0, spec.kv().groups().size())
-                    .mapToObj(group -> new TreeMap<Integer, Integer>())
+                    .mapToObj(group -> new TreeMap<Integer, int[]>())
                     .toList());
     for (int group = 0; group < bySequence.size(); group++) {
-      TreeMap<Integer, Integer> table = bySequence.get(group);
+      TreeMap<Integer, int[]> table = bySequence.get(group);
       int next = table.isEmpty() ? 0 : table.lastKey() + 1;
       for (int block = next; block * BLOCK < tokens; block++) {
-        table.put(block, freeSlabs.get(group).removeFirst());
+        var refs = new int[1 + forms.of(group).size()];
+        Arrays.fill(refs, BlockRef.NONE);
+        refs[BlockRef.EXACT] = take(group, BlockRef.EXACT);
+        table.put(block, refs);
+      }
+    }
+  }
+
+  private int take(int group, int form) {
+    return BlockRef.of(form, freeSlabs.get(group).get(form).removeFirst());
+  }
+
+  /// Every form that a query of the step reads is made from the exact one, or from the one before.
+  private void cool(
+      int sequence, int group, int firstBlock, int lastBlock, List<List<int[]>> coolings) {
+    for (var entry : tables.get(sequence).get(group).entrySet()) {
+      int block = entry.getKey();
+      int[] refs = entry.getValue();
+      for (int query = Math.max(block, firstBlock); query <= lastBlock; query++) {
+        int form = forms.form(group, query, block);
+        if (refs[form] == BlockRef.NONE) {
+          int from = refs[BlockRef.EXACT] != BlockRef.NONE ? refs[BlockRef.EXACT] : refs[form - 1];
+          refs[form] = take(group, form);
+          coolings.get(group).add(new int[] {block, from, refs[form]});
+        }
       }
     }
   }
@@ -137,7 +202,7 @@ public final class PagedSequences {
     var starts = new int[sequences.size() + 1];
     var firstBlocks = new int[sequences.size()];
     var sinkBlocks = new int[sequences.size()];
-    var refs = new ArrayList<Integer>();
+    var refs = new ArrayList<int[]>();
     for (int i = 0; i < sequences.size(); i++) {
       List<Integer> blocks = List.copyOf(tables.get(sequences.get(i)).get(group).keySet());
       // The last run of consecutive blocks is the window; what lies before it holds sinks.
@@ -147,13 +212,19 @@ public final class PagedSequences {
       }
       sinkBlocks[i] = run;
       firstBlocks[i] = blocks.get(run);
-      tables.get(sequences.get(i)).get(group).values().stream()
-          .map(slab -> BlockRef.of(BlockRef.EXACT, slab))
-          .forEach(refs::add);
+      refs.addAll(tables.get(sequences.get(i)).get(group).values());
       starts[i + 1] = refs.size();
     }
-    return StepBatch.BlockTables.exact(
-        starts, firstBlocks, sinkBlocks, refs.stream().mapToInt(Integer::intValue).toArray());
+    int[][] byForm =
+        IntStream.rangeClosed(0, forms.of(group).size())
+            .mapToObj(form -> refs.stream().mapToInt(block -> block[form]).toArray())
+            .toArray(int[][]::new);
+    return new StepBatch.BlockTables(
+        starts,
+        firstBlocks,
+        sinkBlocks,
+        byForm[BlockRef.EXACT],
+        Arrays.copyOfRange(byForm, 1, byForm.length));
   }
 
   private void freeBehindWindows(int sequence) {
@@ -162,15 +233,38 @@ public final class PagedSequences {
         continue;
       }
       int firstSeen = Math.max(0, computed.get(sequence) - group.window() + 1);
-      TreeMap<Integer, Integer> table = tables.get(sequence).get(group.id());
+      TreeMap<Integer, int[]> table = tables.get(sequence).get(group.id());
       int sinkBlocks = Math.ceilDiv(group.sinkTokens(), BLOCK);
       for (int block : List.copyOf(table.keySet())) {
         if (block >= sinkBlocks && (block + 1) * BLOCK <= firstSeen) {
-          int slab = table.remove(block);
-          session.discard(group.id(), BlockRef.EXACT, slab);
-          freeSlabs.get(group.id()).addFirst(slab);
+          free(group.id(), table.remove(block), BlockRef.EXACT);
         }
       }
     }
+  }
+
+  /// A form that no later query reads goes, if a cooler one exists.
+  private void freeFormsOfThePast(int sequence) {
+    int nextQuery = computed.get(sequence) / BLOCK;
+    for (LayerGroup group : spec.kv().groups()) {
+      for (var entry : tables.get(sequence).get(group.id()).entrySet()) {
+        int[] refs = entry.getValue();
+        int next = forms.form(group.id(), Math.max(nextQuery, entry.getKey()), entry.getKey());
+        for (int form = 0; form < next; form++) {
+          boolean hasCooler =
+              Arrays.stream(refs, form + 1, refs.length).anyMatch(ref -> ref != BlockRef.NONE);
+          if (refs[form] != BlockRef.NONE && hasCooler) {
+            free(group.id(), refs, form);
+          }
+        }
+      }
+    }
+  }
+
+  private void free(int group, int[] refs, int form) {
+    int slab = BlockRef.slab(refs[form]);
+    refs[form] = BlockRef.NONE;
+    session.discard(group, form, slab);
+    freeSlabs.get(group).get(form).addFirst(slab);
   }
 }

@@ -97,10 +97,15 @@ public final class RandomTensors {
   public static float[] coarseGaussians(int count, double spread, Random random) {
     float[] x = gaussians(count, 0, spread, random);
     for (int i = 0; i < count; i++) {
-      float coarse = Float.intBitsToFloat(Float.floatToRawIntBits(x[i]) & 0xffff0000);
-      x[i] = Math.abs(coarse) < 0x1p-10f ? 0 : coarse;
+      x[i] = coarse(x[i]);
     }
     return x;
+  }
+
+  /// Eight significant bits of a number; small ones vanish.
+  public static float coarse(float x) {
+    float coarse = Float.intBitsToFloat(Float.floatToRawIntBits(x) & 0xffff0000);
+    return Math.abs(coarse) < 0x1p-10f ? 0 : coarse;
   }
 
   private static void putHalf(ByteBuffer buffer, int at, float value) {

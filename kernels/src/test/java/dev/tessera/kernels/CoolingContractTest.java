@@ -1,0 +1,223 @@
+package dev.tessera.kernels;
+
+import static dev.tessera.kernels.testing.Closeness.relativeError;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.tessera.kernels.codec.TileCode;
+import dev.tessera.kernels.scalar.ScalarBackend;
+import dev.tessera.kernels.testing.PagedSequences;
+import dev.tessera.kernels.testing.SampleCodes;
+import dev.tessera.kernels.testing.SampleCodes.Ladder;
+import dev.tessera.kernels.testing.SampleForms;
+import dev.tessera.kernels.testing.Subject;
+import dev.tessera.kernels.testing.TinyDecoder;
+import dev.tessera.kvcache.CoolingRule;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/// Whole steps over tiles that cool as their sequence grows.
+final class CoolingContractTest {
+
+  /// @param tokens of the sequence under test
+  record Model(String name, TinyDecoder decoder, CoolingRule rule, int tokens) {
+    @Override
+    public String toString() {
+      return name;
+    }
+
+    /// Every layer and head has other codes.
+    CooledForms forms(Backend backend) {
+      DecoderSpec spec = decoder.spec();
+      var keys = new ArrayList<List<TileCode>>();
+      for (Ladder ladder : SampleCodes.keys(spec.headDim())) {
+        keys.add(ladder.codes());
+      }
+      keys.add(3, null);
+      var values = new ArrayList<List<TileCode>>();
+      for (Ladder ladder : SampleCodes.values(spec.headDim())) {
+        values.add(ladder.codes());
+      }
+      values.add(5, null);
+      return SampleForms.of(spec.kv(), backend.exactSlabs(spec), rule, keys, values, 30);
+    }
+  }
+
+  static List<Model> models() {
+    return List.of(
+        model("llama", TinyDecoder.builder().layers(4), 1, List.of(1), 331),
+        model("rungs", TinyDecoder.builder().layers(5).heads(6, 3, 32), 1, List.of(1, 2, 3), 390),
+        model("nothing first", TinyDecoder.builder().heads(8, 1, 40), 0, List.of(2), 300),
+        model(
+            "gemma: windows beside",
+            TinyDecoder.builder()
+                .layers(4)
+                .window(70, 0, 2)
+                .headNorms()
+                .softCaps(5, 3)
+                .rope(RopeSpec.Pairing.SPLIT, 16, 1),
+            1,
+            List.of(1, 3),
+            331),
+        model("biases", TinyDecoder.builder().bias().heads(4, 4, 24), 1, List.of(1), 270),
+        model("quantised", quantised(), 1, List.of(1, 2), 270));
+  }
+
+  private static TinyDecoder.Builder quantised() {
+    return TinyDecoder.builder()
+        .types(TensorType.Q8_0, TensorType.Q8_0)
+        .hidden(256)
+        .heads(4, 2, 64)
+        .feedForward(256);
+  }
+
+  private static Model model(
+      String name, TinyDecoder.Builder builder, int firstBlocks, List<Integer> ages, int tokens) {
+    return new Model(
+        name, builder.build(name.hashCode()), new CoolingRule(firstBlocks, ages), tokens);
+  }
+
+  static Stream<Arguments> subjectsAndModels() {
+    return Subject.cooling()
+        .flatMap(subject -> models().stream().map(model -> Arguments.of(subject, model)));
+  }
+
+  /// Codes whose channel lies within a rounding of a bound may differ from the oracle's: such a tip
+  /// moves one channel of one token by a level, about a part in a thousand of what a query makes of
+  /// a tile.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("subjectsAndModels")
+  void computesTheLogitsOfTheOracle(Subject subject, Model model) {
+    int[] tokens = tokens(model, model.tokens(), 1);
+    try (Backend backend = subject.open(2);
+        Backend oracle = ScalarBackend.roundingAs(backend)) {
+      float[][] expected = run(oracle, model, tokens, 64);
+      float[][] actual = run(backend, model, tokens, 64);
+      for (int row = 0; row < tokens.length; row++) {
+        double error = relativeError(expected[row], actual[row]);
+        assertTrue(error <= 5e-3, "row " + row + " is off by " + error);
+      }
+      float[][] exact = exact(oracle, model, tokens);
+      assertTrue(relativeError(exact[tokens.length - 1], expected[tokens.length - 1]) > 1e-2);
+    }
+  }
+
+  private static float[][] run(Backend backend, Model model, int[] tokens, int chunk) {
+    try (Run run = new Run(backend, model, model.forms(backend), 2)) {
+      run.sequences.append(1, tokens(model, 70, 2)); // so that slabs lie apart
+      var logits = new ArrayList<float[]>();
+      for (int from = 0; from < tokens.length; from += chunk) {
+        int[] part = Arrays.copyOfRange(tokens, from, Math.min(tokens.length, from + chunk));
+        logits.addAll(List.of(run.sequences.append(0, part)));
+      }
+      return logits.toArray(float[][]::new);
+    }
+  }
+
+  private static float[][] exact(Backend backend, Model model, int[] tokens) {
+    try (Run run = new Run(backend, model, CooledForms.NONE, 1)) {
+      return run.sequences.append(0, tokens);
+    }
+  }
+
+  /// The oracle computes every row by itself: one model stands for all.
+  static Stream<Arguments> fastSubjectsAndModels() {
+    return Subject.cooling()
+        .flatMap(
+            subject ->
+                models().stream()
+                    .limit(subject.provider().name().equals(ScalarBackend.NAME) ? 1 : 100)
+                    .map(model -> Arguments.of(subject, model)));
+  }
+
+  /// Which form a query reads depends on positions alone: chunks of any size, company, and the
+  /// number of threads change no bit.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("fastSubjectsAndModels")
+  void givesTheSameBitsHoweverTheTokensArrive(Subject subject, Model model) {
+    int[] tokens = tokens(model, model.tokens(), 3);
+    float[][] expected;
+    try (Backend backend = subject.open(1);
+        Run run = new Run(backend, model, model.forms(backend), 1)) {
+      expected = run.sequences.append(0, tokens);
+    }
+    for (int chunk : new int[] {1, 7, 64, 100}) {
+      try (Backend backend = subject.open(1 + chunk % 3);
+          Run run = new Run(backend, model, model.forms(backend), 3)) {
+        List<float[]> actual = inCompany(run, model, tokens, chunk);
+        for (int row = 0; row < tokens.length; row++) {
+          assertArrayEquals(
+              expected[row], actual.get(row), "row " + row + " in chunks of " + chunk);
+        }
+      }
+    }
+  }
+
+  /// Appends the tokens in chunks, beside another sequence whose tiles cool as well.
+  private static List<float[]> inCompany(Run run, Model model, int[] tokens, int chunk) {
+    run.sequences.append(0, tokens(model, 180, 4));
+    var logits = new ArrayList<float[]>();
+    for (int from = 0; from < tokens.length; from += chunk) {
+      var step = new TreeMap<Integer, int[]>();
+      if (from / chunk % 3 != 2 && from / chunk < 100) {
+        step.put(0, tokens(model, 1, 5 + from));
+      }
+      step.put(1, Arrays.copyOfRange(tokens, from, Math.min(tokens.length, from + chunk)));
+      logits.addAll(List.of(run.sequences.append(step).get(1)));
+    }
+    return logits;
+  }
+
+  @ParameterizedTest
+  @MethodSource("everySubject")
+  void announcesItsFormsOnce(Subject subject) {
+    Model model = models().getFirst();
+    try (Backend backend = subject.open(1);
+        Run run = new Run(backend, model, CooledForms.NONE, 1)) {
+      if (subject.cools()) {
+        run.session.cool(model.forms(backend));
+        assertThrows(IllegalStateException.class, () -> run.session.cool(model.forms(backend)));
+      } else {
+        assertThrows(
+            UnsupportedOperationException.class, () -> run.session.cool(model.forms(backend)));
+      }
+    }
+  }
+
+  static Stream<Subject> everySubject() {
+    return Subject.all();
+  }
+
+  /// A loaded decoder with its sequences.
+  private static final class Run implements AutoCloseable {
+    final DecoderSession session;
+    final PagedSequences sequences;
+
+    Run(Backend backend, Model model, CooledForms forms, int sequenceCount) {
+      TinyDecoder decoder = model.decoder();
+      SessionLimits limits = PagedSequences.limits(decoder.spec(), sequenceCount, 700);
+      session = backend.load(decoder.spec(), decoder.weights(), limits, share -> {});
+      if (!forms.groups().isEmpty()) {
+        session.cool(forms);
+      }
+      sequences = new PagedSequences(session, limits, forms, 31);
+    }
+
+    @Override
+    public void close() {
+      session.close();
+    }
+  }
+
+  private static int[] tokens(Model model, int count, long seed) {
+    return new Random(seed).ints(count, 0, model.decoder().spec().vocabulary()).toArray();
+  }
+}
