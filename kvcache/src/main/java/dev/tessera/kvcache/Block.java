@@ -12,15 +12,15 @@ final class Block {
   private final int group;
   private final int index;
   private final int[] slabs; // [forms], NONE where the form does not exist
-  private final int[] references; // [forms], block tables that hold it
-
-  /// Tails of prefix nodes that need the exact form of this block.
-  int tails;
+  private final int[] references; // [forms], block tables that show it
+  private final int[] tails; // [forms], tails of prefix nodes that need it
+  private final long[] idleSince; // [forms], when its last reference went
+  private int pending; // bit per form: has a slab, but no step has filled it yet
 
   /// The prefix node that keeps it, or null while it belongs to one sequence alone.
   @Nullable PrefixNode node;
 
-  /// When its last reference went.
+  /// When its last reference in any form went.
   long lastUse;
 
   /// @param id counts up; the last resort of every order
@@ -31,6 +31,8 @@ final class Block {
     this.index = index;
     this.slabs = new int[forms];
     this.references = new int[forms];
+    this.tails = new int[forms];
+    this.idleSince = new long[forms];
     Arrays.fill(slabs, SlabPool.NONE);
   }
 
@@ -54,11 +56,38 @@ final class Block {
     return slabs[form] != SlabPool.NONE;
   }
 
+  /// Whether it can be read in a form: a slab that is only reserved holds nothing yet.
+  boolean isReady(int form) {
+    return has(form) && !isPending(form);
+  }
+
+  /// Whether it can be read in a cooler form, too.
+  boolean hasCooler(int form) {
+    for (int cooler = form + 1; cooler < slabs.length; cooler++) {
+      if (isReady(cooler)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  boolean isPending(int form) {
+    return (pending >>> form & 1) != 0;
+  }
+
+  void setPending(int form, boolean isPending) {
+    pending = isPending ? pending | 1 << form : pending & ~(1 << form);
+  }
+
   int slab(int form) {
     if (!has(form)) {
       throw new IllegalStateException("block " + id + " does not exist in form " + form);
     }
     return slabs[form];
+  }
+
+  int ref(int form) {
+    return BlockRef.of(form, slab(form));
   }
 
   void setSlab(int form, int slab) {
@@ -86,9 +115,32 @@ final class Block {
     return false;
   }
 
+  int tails(int form) {
+    return tails[form];
+  }
+
+  void addTail(int form, int delta) {
+    tails[form] += delta;
+  }
+
+  long idleSince(int form) {
+    return idleSince[form];
+  }
+
+  void setIdleSince(int form, long time) {
+    idleSince[form] = time;
+  }
+
   @Override
   public String toString() {
-    return "block %d (group %d, index %d, slabs %s, references %s, tails %d)"
-        .formatted(id, group, index, Arrays.toString(slabs), Arrays.toString(references), tails);
+    return "block %d (group %d, index %d, slabs %s, references %s, tails %s, pending %s)"
+        .formatted(
+            id,
+            group,
+            index,
+            Arrays.toString(slabs),
+            Arrays.toString(references),
+            Arrays.toString(tails),
+            Integer.toBinaryString(pending));
   }
 }

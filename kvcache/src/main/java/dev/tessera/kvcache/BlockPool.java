@@ -118,6 +118,18 @@ final class BlockPool {
     }
     pools[block.group()][form].free(block.slab(form));
     block.setSlab(form, SlabPool.NONE);
+    block.setPending(form, false);
+  }
+
+  /// Takes a form from a block that nobody references and gives it to another block of the same
+  /// content, or frees it where that one has the form already.
+  void merge(Block from, Block to, int form) {
+    if (to.has(form)) {
+      dropForm(from, form);
+    } else {
+      to.setSlab(form, from.slab(form));
+      from.setSlab(form, SlabPool.NONE);
+    }
   }
 
   /// Frees every form of a block.

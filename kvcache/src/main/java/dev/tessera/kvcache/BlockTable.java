@@ -3,19 +3,28 @@ package dev.tessera.kvcache;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/// The blocks of one sequence in one layer group, by logical block (position / 64).
+/// The blocks of one sequence in one layer group, by logical block (position / 64), and in which
+/// forms the sequence holds each.
 ///
-/// Append-only: an entry never changes once it is there. Entries may only go, from the front, when
-/// the window of every future query has passed them; the ones with sink tokens stay.
+/// Append-only as to its blocks: entries may only go, from the front, when the window of every
+/// future query has passed them; the ones with sink tokens stay. Forms come and go between steps,
+/// as the sequence moves on.
 public final class BlockTable {
   private final int sinkBlocksWanted;
   private @Nullable Block[] blocks = new Block[8]; // by logical block; null where freed
-  private int[] refs = new int[8]; // the same, as the kernels want it
+  private final int[][] refs; // [forms][logical block], as the kernels want them
   private int end;
   private int first;
 
-  BlockTable(int sinkBlocksWanted) {
+  /// @param forms in which blocks of the group may exist, the exact one included
+  BlockTable(int sinkBlocksWanted, int forms) {
     this.sinkBlocksWanted = sinkBlocksWanted;
+    this.refs = new int[forms][8];
+  }
+
+  /// Forms besides the exact one; 0 where the group never cools.
+  public int cooledForms() {
+    return refs.length - 1;
   }
 
   /// One past the last logical block.
@@ -39,10 +48,11 @@ public final class BlockTable {
     return sinkBlocks() + end - first;
   }
 
-  /// Writes the packed references: the sink blocks, then the ones from [#firstBlock()] on.
-  public void copyRefs(int[] destination, int offset) {
-    System.arraycopy(refs, 0, destination, offset, sinkBlocks());
-    System.arraycopy(refs, first, destination, offset + sinkBlocks(), end - first);
+  /// Writes the packed references of a form: the sink blocks, then the ones from [#firstBlock()]
+  /// on; [BlockRef#NONE] where the sequence does not hold the block in that form.
+  public void copyRefs(int form, int[] destination, int offset) {
+    System.arraycopy(refs[form], 0, destination, offset, sinkBlocks());
+    System.arraycopy(refs[form], first, destination, offset + sinkBlocks(), end - first);
   }
 
   /// The block at a logical index, or null where it was freed.
@@ -50,41 +60,68 @@ public final class BlockTable {
     return blocks[index];
   }
 
-  void append(Block block, int form) {
+  Block present(int index) {
+    Block block = blocks[index];
+    if (block == null) {
+      throw new IllegalStateException("block " + index + " is not in the table any more");
+    }
+    return block;
+  }
+
+  boolean shows(int index, int form) {
+    return refs[form][index] != BlockRef.NONE;
+  }
+
+  /// Appends a block, in no form yet.
+  void append(Block block) {
     if (block.index() != end) {
       throw new IllegalStateException("appending " + block + " at logical block " + end);
     }
-    grow();
-    blocks[end] = block;
-    refs[end] = BlockRef.of(form, block.slab(form));
-    end++;
+    appendGap();
+    blocks[end - 1] = block;
   }
 
   /// Appends a place whose block lies behind the window and is not there.
   void appendGap() {
-    grow();
-    blocks[end] = null;
+    if (end == blocks.length) {
+      blocks = Arrays.copyOf(blocks, 2 * end);
+      for (int form = 0; form < refs.length; form++) {
+        refs[form] = Arrays.copyOf(refs[form], 2 * end);
+      }
+    }
+    for (int[] form : refs) {
+      form[end] = BlockRef.NONE;
+    }
     end++;
   }
 
-  private void grow() {
-    if (end == blocks.length) {
-      blocks = Arrays.copyOf(blocks, 2 * end);
-      refs = Arrays.copyOf(refs, 2 * end);
+  void show(int index, int form) {
+    refs[form][index] = present(index).ref(form);
+  }
+
+  void hide(int index, int form) {
+    refs[form][index] = BlockRef.NONE;
+  }
+
+  /// Puts another block with the same content in the place of one.
+  void replace(int index, Block block) {
+    blocks[index] = block;
+    for (int form = 0; form < refs.length; form++) {
+      if (shows(index, form)) {
+        show(index, form);
+      }
     }
   }
 
-  /// Takes the block at a logical index out of the table, or null if it is not there.
-  @Nullable Block remove(int index) {
-    Block block = blocks[index];
+  /// Takes the block at a logical index out of the table, which shows it in no form any more.
+  void remove(int index) {
     blocks[index] = null;
-    return block;
   }
 
   /// Takes the last entry back, which no step has written yet.
-  @Nullable Block removeLast() {
+  void removeLast() {
     end--;
-    return remove(end);
+    remove(end);
   }
 
   /// Says that the entries before `index` are not needed any more, except those with sinks.

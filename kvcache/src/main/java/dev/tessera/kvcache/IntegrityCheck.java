@@ -13,16 +13,19 @@ import org.jspecify.annotations.Nullable;
 /// the tree or by a sequence, and all counts add up.
 final class IntegrityCheck {
   private final KvGeometry geometry;
+  private final CoolingRule rule;
   private final MemoryBudget budget;
   private final BlockPool pool;
   private final PrefixTree tree;
   private final IdentityHashMap<Block, int[]> references = new IdentityHashMap<>(); // [forms]
-  private final IdentityHashMap<Block, Integer> tails = new IdentityHashMap<>();
+  private final IdentityHashMap<Block, int[]> tails = new IdentityHashMap<>(); // [forms]
   private final Map<PrefixNode, Integer> tips = new HashMap<>();
   private final Map<PrefixNode, Integer> children = new HashMap<>();
 
-  IntegrityCheck(KvGeometry geometry, MemoryBudget budget, BlockPool pool, PrefixTree tree) {
+  IntegrityCheck(
+      KvGeometry geometry, CoolingRule rule, MemoryBudget budget, BlockPool pool, PrefixTree tree) {
     this.geometry = geometry;
+    this.rule = rule;
     this.budget = budget;
     this.pool = pool;
     this.tree = tree;
@@ -41,8 +44,10 @@ final class IntegrityCheck {
     for (LayerGroup group : geometry.groups()) {
       BlockTable table = sequence.tables[group.id()];
       require(table.end() == end, "tables of different length", sequence);
-      int[] refs = new int[table.entries()];
-      table.copyRefs(refs, 0);
+      int[][] refs = new int[1 + table.cooledForms()][table.entries()];
+      for (int form = 0; form < refs.length; form++) {
+        table.copyRefs(form, refs[form], 0);
+      }
       int entry = 0;
       for (int i = 0; i < end; i++) {
         Block block = table.block(i);
@@ -51,10 +56,20 @@ final class IntegrityCheck {
         if (block != null) {
           require(block.index() == i && block.group() == group.id(), "misplaced", block);
           require(seen.add(block), "twice in a sequence", block);
-          require(refs[entry++] == BlockRef.of(0, block.slab(0)), "stale reference", block);
-          references.computeIfAbsent(block, b -> new int[b.forms()])[BlockRef.EXACT]++;
+          for (int form = 0; form < refs.length; form++) {
+            int ref = refs[form][entry];
+            require(ref == (table.shows(i, form) ? block.ref(form) : BlockRef.NONE), "stale", block);
+            references.computeIfAbsent(block, b -> new int[b.forms()])[form] +=
+                ref == BlockRef.NONE ? 0 : 1;
+          }
+          entry++;
+          checkForms(sequence, table, block);
           boolean published = i < sequence.publishedBlocks;
           require(published || block.node == null, "shared before it was published", block);
+          require(
+              !published || block.node != null && block.node.blocks[group.id()] == block,
+              "published and not the tree's",
+              block);
         }
       }
     }
@@ -63,6 +78,35 @@ final class IntegrityCheck {
       tips.merge(sequence.tip, 1, Integer::sum);
     }
     require(sequence.computedTokens <= sequence.reservedTokens(), "beyond its blocks", sequence);
+  }
+
+  /// A sequence holds of a block what its next query reads, or what that is made from, and of the
+  /// blocks that it has slabs for what their queries read.
+  private void checkForms(SequenceCache sequence, BlockTable table, Block block) {
+    if (table.cooledForms() == 0) {
+      require(table.shows(block.index(), BlockRef.EXACT), "not held", block);
+      return;
+    }
+    int next = sequence.computedTokens / TileShape.BLOCK_TOKENS;
+    int end = table.end();
+    if (next < end) {
+      for (int query = Math.max(next, block.index()); query < end; query++) {
+        int form = rule.form(query, block.index());
+        require(table.shows(block.index(), form), "query block " + query + " misses it", block);
+      }
+      for (int form = 0; form < rule.form(next, block.index()); form++) {
+        require(!table.shows(block.index(), form), "form " + form + " is held for nothing", block);
+      }
+    } else {
+      int form = rule.form(next, block.index());
+      int before = rule.form(Math.max(block.index(), next - 1), block.index());
+      require(
+          table.shows(block.index(), form)
+              || table.shows(block.index(), before)
+              || form != before && table.shows(block.index(), BlockRef.EXACT),
+          "the next query misses it",
+          block);
+    }
   }
 
   private void countNode(PrefixNode node) {
@@ -79,9 +123,10 @@ final class IntegrityCheck {
         references.computeIfAbsent(block, b -> new int[b.forms()]);
       }
     }
-    for (Block block : node.tail) {
-      require(block.node != null, "a tail holds what the tree does not", block);
-      tails.merge(block, 1, Integer::sum);
+    for (PrefixNode.Held held : node.tail) {
+      Block block = held.block();
+      require(block.node != null && block.isReady(held.form()), "a tail holds it in vain", block);
+      tails.computeIfAbsent(block, b -> new int[b.forms()])[held.form()]++;
     }
   }
 
@@ -103,15 +148,25 @@ final class IntegrityCheck {
     int referenced = 0;
     int idle = 0;
     int candidates = 0;
+    long idleSlabs = 0;
+    long tailBytes = 0;
     for (Map.Entry<Block, int[]> entry : references.entrySet()) {
       Block block = entry.getKey();
       if (owned[block.group()] == null) {
         owned[block.group()] = new BitSet[block.forms()];
       }
-      require(block.tails == tails.getOrDefault(block, 0), "tails", block);
+      int[] held = tails.getOrDefault(block, new int[block.forms()]);
+      require(block.node != null || block.isReferenced(), "nobody's", block);
       for (int form = 0; form < block.forms(); form++) {
         int count = entry.getValue()[form];
         require(block.references(form) == count, count + " references are held", block);
+        require(block.tails(form) == held[form], held[form] + " tails hold it", block);
+        require(block.has(form) || count == 0 && !block.isPending(form), "no slab", block);
+        require(!block.isPending(form) || count > 0, "reserved for nobody", block);
+        require(block.node != null || count > 0 == block.has(form), "kept for nobody", block);
+        boolean copy = IdleBlocks.isCopy(block, form);
+        require(tree.idle().isCandidate(block, form) == copy, "order of copies", block);
+        candidates += copy ? 1 : 0;
         if (block.has(form)) {
           SlabPool slabs = pool.pool(block.group(), form);
           BitSet taken = ensure(owned[block.group()], form);
@@ -120,16 +175,22 @@ final class IntegrityCheck {
           taken.set(block.slab(form));
           usedBytes += slabs.slabBytes();
           referencedBytes += count > 0 ? slabs.slabBytes() : 0;
+          idleSlabs += count > 0 ? 0 : 1;
+          boolean kept = count == 0 && held[form] > 0 && block.hasCooler(form);
+          tailBytes += kept ? slabs.slabBytes() : 0;
         }
       }
       referenced += block.isReferenced() ? 1 : 0;
       idle += block.isReferenced() ? 0 : 1;
-      candidates += tree.isCandidate(block) ? 1 : 0;
-      require(tree.isCandidate(block) == tree.isEvictable(block), "eviction order", block);
+      boolean evictable = tree.idle().isEvictable(block);
+      candidates += evictable ? 1 : 0;
+      require(tree.idle().isCandidate(block) == evictable, "eviction order", block);
     }
-    require(candidates == tree.candidates(), "foreign eviction candidates", tree.candidates());
+    require(candidates == tree.idle().candidates(), candidates + " may go", tree.idle().candidates());
+    require(idleSlabs == tree.idle().slabs(), idleSlabs + " idle slabs", tree.idle().slabs());
+    require(tailBytes == tree.idle().tailBytes(), tailBytes + " for tails", tree.idle().tailBytes());
     require(referenced == pool.referencedBlocks(), referenced + " referenced blocks", pool);
-    require(idle == tree.idleBlocks(), idle + " idle blocks", tree.idleBlocks());
+    require(idle == tree.idle().blocks(), idle + " idle blocks", tree.idle().blocks());
     require(referencedBytes == pool.referencedBytes(), referencedBytes + " bytes", pool);
     require(usedBytes == budget.usedBytes(), usedBytes + " bytes used", budget.usedBytes());
     checkPools(owned);

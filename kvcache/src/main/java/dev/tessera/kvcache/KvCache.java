@@ -3,6 +3,7 @@ package dev.tessera.kvcache;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
@@ -13,61 +14,64 @@ import org.jspecify.annotations.Nullable;
 /// A sequence goes through it so: [#match] its tokens, [#open] the match, then per step [#reserve]
 /// blocks for the tokens to come and [#publish] what was computed, and [#release] in the end. Not
 /// safe for several threads: the engine's alone uses it.
+///
+/// Where blocks cool, a reservation for queries in a block makes room for every form that these
+/// will read and that is not there. [#takeCoolings] says what the step has to fill; when it is
+/// published, a sequence lets go of the forms that its queries have done with. So a block that
+/// cools inside a chunk exists in both forms until the chunk ends, and which form a query reads is
+/// [CoolingRule]'s to say and nobody else's.
 public final class KvCache {
-  private static final byte[] NOTHING_LEARNED = {};
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
   private final KvGeometry geometry;
+  private final BlockForms forms;
+  private final CoolingRule rule;
   private final KvPolicy policy;
   private final byte[] fingerprint;
   private final String formats;
-  private final long[] slabBytes; // [groups], exact
+  private final Footprint footprint;
   private final MemoryBudget budget;
   private final BlockPool pool;
   private final PrefixTree tree;
+  private final PrefixFinder finder;
   private final Set<SequenceCache> live = Collections.newSetFromMap(new IdentityHashMap<>());
+  private final List<Pending> pending = new ArrayList<>();
   private long queryTokens;
   private long hitTokens;
+  private long coolings;
 
-  /// @param slabs layouts of the exact slabs, one per layer group
+  /// A form that is reserved and that the next step fills.
+  private record Pending(Block block, int form) {}
+
+  /// A form that a table came to show.
+  private record Hold(BlockTable table, int index, int form) {}
+
+  /// @param forms in which blocks may exist; made from `policy`
   /// @param fingerprint of the model
   /// @param discard told about free slabs whose memory may go back
   public KvCache(
       KvGeometry geometry,
-      List<SlabLayout> slabs,
+      BlockForms forms,
       KvPolicy policy,
       MemoryBudget budget,
       byte[] fingerprint,
       SlabDiscard discard) {
-    if (slabs.size() != geometry.groups().size()) {
+    if (forms.exact().size() != geometry.groups().size()) {
       throw new IllegalArgumentException(
-          slabs.size() + " slab layouts for " + geometry.groups().size() + " layer groups");
+          forms.exact().size() + " slab layouts for " + geometry.groups().size() + " layer groups");
     }
     this.geometry = geometry;
+    this.forms = forms;
+    this.rule = forms.rule();
     this.policy = policy;
     this.fingerprint = fingerprint.clone();
-    this.formats = describe(slabs);
-    this.slabBytes = slabs.stream().mapToLong(SlabLayout::slabBytes).toArray();
+    this.formats = forms.describe();
+    long[][] slabBytes = forms.slabBytes();
+    this.footprint = new Footprint(geometry.groups(), rule, slabBytes);
     this.budget = budget;
-    long[][] bytes = new long[slabBytes.length][];
-    for (int g = 0; g < bytes.length; g++) {
-      bytes[g] = new long[] {slabBytes[g]};
-    }
-    this.pool = new BlockPool(bytes, budget, discard);
+    this.pool = new BlockPool(slabBytes, budget, discard);
     this.tree = new PrefixTree(geometry, pool);
-  }
-
-  private static String describe(List<SlabLayout> slabs) {
-    StringBuilder text = new StringBuilder();
-    for (SlabLayout slab : slabs) {
-      text.append(slab.group().layers()).append(':').append(slab.kvHeads());
-      for (TileFormat format : List.of(slab.key(), slab.value())) {
-        text.append(':').append(format.name()).append('/').append(format.version());
-        text.append('/').append(format.shape().headDim());
-      }
-      text.append(';');
-    }
-    return text.toString();
+    this.finder = new PrefixFinder(geometry, forms, tree);
   }
 
   /// Slabs of each group that the whole budget could hold: what a session needs addresses for.
@@ -77,87 +81,32 @@ public final class KvCache {
         .toArray();
   }
 
+  /// Slabs of a cooled form that the whole budget could hold.
+  public static int slabCapacity(FormLayout form, long budgetBytes) {
+    return BlockPool.capacity(form.slabBytes(), budgetBytes);
+  }
+
   /// The root of the hashes of all requests with this salt. Safe for any thread.
   public BlockHash root(String salt) {
-    return BlockHash.root(fingerprint, policy.text(), formats, NOTHING_LEARNED, salt);
+    return BlockHash.root(fingerprint, policy.text(), formats, forms.epoch(), salt);
   }
 
   /// The longest cached prefix of the first `count` tokens that every layer group can go on from.
   /// The last token is never part of it: its logits have to be computed.
   public PrefixMatch match(HashChain chain, int[] tokens, int count) {
-    int limit = (count - 1) / BLOCK;
-    chain.extend(tokens, limit * BLOCK);
-    List<PrefixNode> path = new ArrayList<>();
-    while (path.size() < limit) {
-      PrefixNode node = tree.find(chain.get(path.size()), tokens, path.size() * BLOCK);
-      if (node == null || !holdsFullGroups(node)) {
-        break;
-      }
-      path.add(node);
-    }
-    int length = path.size();
-    while (length > 0 && !windowsReach(path, length)) {
-      length--;
-    }
-    return new PrefixMatch(chain, List.copyOf(path.subList(0, length)));
-  }
-
-  private boolean holdsFullGroups(PrefixNode node) {
-    for (LayerGroup group : geometry.groups()) {
-      if (group.isFull() && node.blocks[group.id()] == null) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /// Whether a query right behind the first `length` blocks finds all that its windows let it see.
-  private boolean windowsReach(List<PrefixNode> path, int length) {
-    for (LayerGroup group : geometry.groups()) {
-      int first = firstVisible(group, length * BLOCK);
-      if (!group.isFull()
-          && !(holds(path, group, 0, Math.min(sinkBlocks(group), length))
-              && holds(path, group, first, length))) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  private static boolean holds(List<PrefixNode> path, LayerGroup group, int from, int to) {
-    for (int i = to - 1; i >= from; i--) {
-      if (path.get(i).blocks[group.id()] == null) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /// Whether a query at `position` or behind it sees anything of a block.
-  private static boolean isVisible(LayerGroup group, int block, int position) {
-    return block >= firstVisible(group, position) || block < sinkBlocks(group);
-  }
-
-  private static int firstVisible(LayerGroup group, int position) {
-    return group.isFull() ? 0 : Math.max(0, position - group.window() + 1) / BLOCK;
-  }
-
-  private static int sinkBlocks(LayerGroup group) {
-    return group.isFull() ? 0 : Math.ceilDiv(group.sinkTokens(), BLOCK);
+    return new PrefixMatch(chain, finder.find(chain, tokens, (count - 1) / BLOCK));
   }
 
   /// Bytes that opening `match` and computing up to `tokens` tokens would take from what is
   /// available.
   public long bytesToOpen(PrefixMatch match, int tokens) {
-    long bytes = 0;
+    long bytes = footprint.growth(match.nodes().size(), tokens);
     for (LayerGroup group : geometry.groups()) {
-      bytes += missingBytes(group, match.nodes().size(), tokens);
       for (PrefixNode node : match.nodes()) {
-        Block block = node.blocks[group.id()];
-        if (block != null
-            && !block.isReferenced()
-            && isVisible(group, node.index, match.tokens())) {
-          bytes += pool.bytes(block);
+        Block block = visible(node, group, match);
+        if (block != null) {
+          int form = formToHold(block, match);
+          bytes += block.references(form) == 0 ? pool.pool(group.id(), form).slabBytes() : 0;
         }
       }
     }
@@ -166,33 +115,12 @@ public final class KvCache {
 
   /// Bytes that a sequence will still take until `tokens` of its tokens are computed.
   public long bytesMissing(SequenceCache sequence, int tokens) {
-    long bytes = 0;
-    for (LayerGroup group : geometry.groups()) {
-      bytes += missingBytes(group, sequence.tables[group.id()].end(), tokens);
-    }
-    return bytes;
-  }
-
-  private long missingBytes(LayerGroup group, int presentBlocks, int tokens) {
-    int blocks = Math.max(0, Math.ceilDiv(tokens, BLOCK) - presentBlocks);
-    return slabBytes[group.id()] * Math.min(blocks, mostBlocks(group));
-  }
-
-  /// Blocks that a sequence of any length must hold at once in a group, if it computes no more than
-  /// a block's tokens at a time.
-  private static int mostBlocks(LayerGroup group) {
-    return group.isFull()
-        ? Integer.MAX_VALUE
-        : sinkBlocks(group) + Math.ceilDiv(group.window() - 1, BLOCK) + 1;
+    return footprint.growth(sequence.tables[0].end(), tokens);
   }
 
   /// Bytes that a sequence of `tokens` tokens needs when it is alone.
   public long bytesFor(int tokens) {
-    long bytes = 0;
-    for (LayerGroup group : geometry.groups()) {
-      bytes += missingBytes(group, 0, tokens);
-    }
-    return bytes;
+    return footprint.growth(0, tokens);
   }
 
   /// Tokens of the longest sequence that fits when it is alone, up to `limit`.
@@ -219,21 +147,20 @@ public final class KvCache {
   public SequenceCache open(PrefixMatch match) {
     BlockTable[] tables = new BlockTable[geometry.groups().size()];
     for (LayerGroup group : geometry.groups()) {
-      BlockTable table = new BlockTable(sinkBlocks(group));
+      BlockTable table = new BlockTable(Windows.sinkBlocks(group), pool.forms(group.id()));
       tables[group.id()] = table;
       for (PrefixNode node : match.nodes()) {
-        Block block = node.blocks[group.id()];
-        if (block == null || !isVisible(group, node.index, match.tokens())) {
+        Block block = visible(node, group, match);
+        if (block == null) {
           table.appendGap();
         } else {
-          tree.retain(block, BlockRef.EXACT);
-          table.append(block, BlockRef.EXACT);
+          table.append(block);
+          hold(table, node.index, formToHold(block, match));
         }
       }
-      table.setFirst(firstVisible(group, match.tokens()));
+      table.setFirst(Windows.firstVisible(group, match.tokens()));
     }
     SequenceCache sequence = new SequenceCache(match.chain(), tables, match.tokens());
-    sequence.publishedBlocks = match.nodes().size();
     if (!match.nodes().isEmpty()) {
       sequence.tip = match.nodes().getLast();
       tree.pin(sequence.tip);
@@ -243,13 +170,48 @@ public final class KvCache {
     return sequence;
   }
 
+  /// A node's block, or null where nothing behind the match sees it.
+  private static @Nullable Block visible(PrefixNode node, LayerGroup group, PrefixMatch match) {
+    return Windows.isVisible(group, node.index, match.tokens()) ? node.blocks[group.id()] : null;
+  }
+
+  private int formToHold(Block block, PrefixMatch match) {
+    int form =
+        forms.cools(block.group())
+            ? PrefixFinder.formToHold(rule, block, match.nodes().size())
+            : BlockRef.EXACT;
+    if (form < 0) {
+      throw new IllegalStateException(block + " has changed since it was matched");
+    }
+    return form;
+  }
+
+  private void hold(BlockTable table, int index, int form) {
+    tree.retain(table.present(index), form);
+    table.show(index, form);
+  }
+
+  private void letGo(BlockTable table, int index, int form, long now) {
+    if (table.shows(index, form)) {
+      table.hide(index, form);
+      tree.release(table.present(index), form, now);
+    }
+  }
+
+  private void letGo(BlockTable table, int index, long now) {
+    for (int form = 0; form <= table.cooledForms(); form++) {
+      letGo(table, index, form, now);
+    }
+  }
+
   /// Counts a lookup for the statistics: once per request, whatever is retried.
   public void countLookup(int promptTokens, int foundTokens) {
     queryTokens += promptTokens;
     hitTokens += foundTokens;
   }
 
-  /// Makes room for the next `tokens` tokens of a sequence, evicting cached blocks if it must.
+  /// Makes room for the next `tokens` tokens of a sequence, and for the forms in which their
+  /// queries read what lies before them, evicting what is cached if it must.
   ///
   /// @return tokens that there is room for: fewer, or none, where memory is used up by sequences
   public int reserve(SequenceCache sequence, int tokens) {
@@ -260,16 +222,19 @@ public final class KvCache {
   }
 
   private boolean appendBlock(SequenceCache sequence) {
+    int index = sequence.tables[0].end();
+    List<Hold> held = new ArrayList<>();
     for (int g = 0; g < sequence.tables.length; g++) {
-      Block block = allocate(g, sequence.tables[g].end());
-      if (block == null) {
-        while (--g >= 0) {
-          dropReference(sequence.tables[g].removeLast(), tree.tick());
-        }
+      BlockTable table = sequence.tables[g];
+      Block block = allocate(g, index);
+      if (block != null) {
+        table.append(block);
+        hold(table, index, BlockRef.EXACT);
+      }
+      if (block == null || !coolFor(table, index, held)) {
+        takeBack(sequence, index, held);
         return false;
       }
-      tree.retain(block, BlockRef.EXACT);
-      sequence.tables[g].append(block, BlockRef.EXACT);
     }
     return true;
   }
@@ -283,14 +248,88 @@ public final class KvCache {
     }
   }
 
+  /// Makes the blocks that queries in block `queryBlock` are the first to read in some form exist
+  /// in it.
+  private boolean coolFor(BlockTable table, int queryBlock, List<Hold> held) {
+    for (int form = 1; form <= table.cooledForms(); form++) {
+      int index = newest(form, queryBlock);
+      if (index < rule.firstBlocks() || table.shows(index, form)) {
+        continue;
+      }
+      Block block = table.present(index);
+      if (!block.has(form)) {
+        if (!tree.addForm(block, form)) {
+          return false;
+        }
+        pending.add(new Pending(block, form));
+      }
+      hold(table, index, form);
+      held.add(new Hold(table, index, form));
+    }
+    return true;
+  }
+
+  /// The newest block that queries in block `queryBlock` read in a form, or in a cooler one.
+  private int newest(int form, int queryBlock) {
+    return queryBlock - 1 - rule.ageBlocks().get(form - 1);
+  }
+
+  /// Undoes what was done to append block `index`.
+  private void takeBack(SequenceCache sequence, int index, List<Hold> held) {
+    long now = tree.tick();
+    held.forEach(hold -> letGo(hold.table, hold.index, hold.form, now));
+    for (BlockTable table : sequence.tables) {
+      if (table.end() > index) {
+        letGo(table, index, now);
+        table.removeLast();
+      }
+    }
+    dropPending();
+  }
+
+  /// Forgets reserved forms that were let go before a step filled them.
+  private void dropPending() {
+    pending.removeIf(cooling -> !cooling.block.isPending(cooling.form));
+  }
+
+  /// Hands over what the next step has to cool, blocks in order and each one's forms in order. The
+  /// caller sees to it that a step fills them before anything is published.
+  public List<Cooling> takeCoolings() {
+    List<Cooling> taken = new ArrayList<>();
+    pending.sort(
+        Comparator.<Pending>comparingInt(cooling -> cooling.block.group())
+            .thenComparingInt(cooling -> cooling.block.index())
+            .thenComparingLong(cooling -> cooling.block.id())
+            .thenComparingInt(Pending::form));
+    for (Pending cooling : pending) {
+      Block block = cooling.block;
+      int from = cooling.form - 1;
+      while (from > 0 && !block.has(from)) {
+        from--;
+      }
+      if (block.has(BlockRef.EXACT)) {
+        from = BlockRef.EXACT;
+      }
+      taken.add(
+          new Cooling(block.group(), block.index(), block.ref(from), block.ref(cooling.form)));
+    }
+    pending.forEach(cooling -> tree.filled(cooling.block, cooling.form));
+    coolings += pending.size();
+    pending.clear();
+    return taken;
+  }
+
   /// Says that the keys and values of the first `computedTokens` tokens are in the cache. Full
-  /// blocks go to the prefix tree; blocks behind the window of every future query are let go.
+  /// blocks go to the prefix tree; what no future query of the sequence reads is let go.
   public void publish(SequenceCache sequence, int[] tokens, int computedTokens) {
     requireOpen(sequence);
     if (computedTokens < sequence.computedTokens || computedTokens > sequence.reservedTokens()) {
       throw new IllegalArgumentException(
           "%d computed tokens; %d were so before, and %d are reserved"
               .formatted(computedTokens, sequence.computedTokens, sequence.reservedTokens()));
+    }
+    if (!pending.isEmpty()) {
+      throw new IllegalStateException(pending.size() + " coolings were not taken");
     }
     sequence.computedTokens = computedTokens;
     while (sequence.publishes && (sequence.publishedBlocks + 1) * BLOCK <= computedTokens) {
@@ -299,79 +338,96 @@ public final class KvCache {
     for (LayerGroup group : geometry.groups()) {
       passWindow(group, sequence.tables[group.id()], computedTokens);
     }
+    settle(sequence);
+    tree.trimTails();
   }
 
   private void publishBlock(SequenceCache sequence, int[] tokens) {
     int index = sequence.publishedBlocks;
     BlockHash hash = sequence.chain.extend(tokens, (index + 1) * BLOCK).get(index);
-    Block[] own = new Block[sequence.tables.length];
-    for (int g = 0; g < own.length; g++) {
-      own[g] = present(sequence.tables[g], index);
-    }
     PrefixNode node = tree.find(hash, tokens, index * BLOCK);
-    if (node != null) {
-      for (Block block : own) {
-        tree.adopt(node, block);
+    PrefixNode parent = sequence.tip;
+    if (node == null) {
+      if (tree.contains(hash)) {
+        sequence.publishes = false;
+        return;
       }
-    } else if (tree.contains(hash)) {
-      sequence.publishes = false;
-      return;
-    } else {
-      node = tree.add(hash, sequence.tip, index, tokens, own);
+      if (parent != null && parent.children > 0) {
+        keepTail(parent);
+      }
+      node = tree.add(hash, parent, index, tokens);
+    }
+    for (BlockTable table : sequence.tables) {
+      Block own = table.present(index);
+      table.replace(index, tree.put(node, own));
     }
     tree.pin(node);
-    tree.unpin(sequence.tip);
+    tree.unpin(parent);
     sequence.tip = node;
     sequence.publishedBlocks++;
   }
 
-  private static Block present(BlockTable table, int index) {
-    Block block = table.block(index);
-    if (block == null) {
-      throw new IllegalStateException("block " + index + " was let go before it was published");
-    }
-    return block;
-  }
-
   private void passWindow(LayerGroup group, BlockTable table, int position) {
-    int first = firstVisible(group, position);
+    int first = Windows.firstVisible(group, position);
     if (first > table.firstBlock()) {
       long now = tree.tick();
       for (int i = Math.max(table.firstBlock(), table.keptSinkBlocks()); i < first; i++) {
-        dropReference(table.remove(i), now);
+        letGo(table, i, now);
+        table.remove(i);
       }
       table.setFirst(first);
     }
   }
 
-  private void dropReference(@Nullable Block block, long now) {
-    if (block != null) {
-      tree.release(block, BlockRef.EXACT, now);
+  /// Lets go of the forms that only queries in blocks which are done with have read.
+  private void settle(SequenceCache sequence) {
+    int reached = Math.min(sequence.computedTokens / BLOCK, sequence.tables[0].end() - 1);
+    for (; sequence.settledBlocks <= reached; sequence.settledBlocks++) {
+      long now = tree.tick();
+      for (BlockTable table : sequence.tables) {
+        for (int form = 1; form <= table.cooledForms(); form++) {
+          int index = newest(form, sequence.settledBlocks);
+          for (int older = 0; older < form && index >= rule.firstBlocks(); older++) {
+            letGo(table, index, older, now);
+          }
+        }
+      }
     }
   }
 
   /// Keeps what a later sequence needs to go on where this one has got to: called at the end of a
-  /// prompt and of a turn. Costs nothing where all layers see the whole sequence.
+  /// prompt and of a turn. Costs nothing where all layers see the whole sequence and stay exact.
   public void keepTail(SequenceCache sequence) {
     requireOpen(sequence);
-    PrefixNode tip = sequence.tip;
-    if (tip == null || geometry.groups().stream().allMatch(LayerGroup::isFull)) {
-      return;
+    if (sequence.tip != null) {
+      keepTail(sequence.tip);
     }
-    int position = (tip.index + 1) * BLOCK;
-    List<Block> blocks = new ArrayList<>();
-    for (PrefixNode node = tip; node != null; node = node.parent) {
-      for (LayerGroup group : geometry.groups()) {
-        if (!group.isFull() && isVisible(group, node.index, position)) {
+  }
+
+  private void keepTail(PrefixNode tip) {
+    int border = tip.index + 1;
+    List<PrefixNode.Held> tail = new ArrayList<>();
+    for (LayerGroup group : geometry.groups()) {
+      boolean cools = forms.cools(group.id());
+      if (group.isFull() && !cools) {
+        continue;
+      }
+      int oldest = cools ? Math.max(rule.firstBlocks(), newest(rule.forms(), border)) : 0;
+      for (PrefixNode node = tip; node != null && node.index >= oldest; node = node.parent) {
+        if (Windows.isVisible(group, node.index, border * BLOCK)) {
           Block block = node.blocks[group.id()];
-          if (block == null) {
+          int form =
+              block == null ? -1 : cools ? PrefixFinder.formToHold(rule, block, border) : 0;
+          if (block == null || form < 0) {
             return;
           }
-          blocks.add(block);
+          tail.add(new PrefixNode.Held(block, form));
         }
       }
     }
-    tree.keepTail(tip, blocks);
+    if (!tail.isEmpty()) {
+      tree.keepTail(tip, tail);
+    }
   }
 
   /// Ends a sequence. Its published blocks stay cached.
@@ -380,9 +436,13 @@ public final class KvCache {
     long now = tree.tick();
     for (BlockTable table : sequence.tables) {
       for (int i = 0; i < table.end(); i++) {
-        dropReference(table.remove(i), now);
+        if (table.block(i) != null) {
+          letGo(table, i, now);
+          table.remove(i);
+        }
       }
     }
+    dropPending();
     tree.unpin(sequence.tip);
     sequence.tip = null;
     sequence.open = false;
@@ -406,14 +466,11 @@ public final class KvCache {
   }
 
   public KvStats stats() {
-    long blockBytes = 0;
-    for (long bytes : slabBytes) {
-      blockBytes += bytes;
-    }
+    long blockBytes = forms.exact().stream().mapToLong(SlabLayout::slabBytes).sum();
     return new KvStats(
         pool.referencedBlocks(),
-        tree.idleBlocks(),
-        budget.limitBytes() / blockBytes * slabBytes.length,
+        tree.idle().blocks(),
+        budget.limitBytes() / blockBytes * geometry.groups().size(),
         pool.referencedBytes(),
         budget.usedBytes() - pool.referencedBytes(),
         budget.limitBytes(),
@@ -426,7 +483,7 @@ public final class KvCache {
   ///
   /// @throws IllegalStateException naming the first thing that does not add up
   public void checkIntegrity() {
-    new IntegrityCheck(geometry, budget, pool, tree).run(live);
+    new IntegrityCheck(geometry, rule, budget, pool, tree).run(live);
   }
 
   /// Sequences that are open.

@@ -1,112 +1,318 @@
 package dev.tessera.kvcache;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /// Reads a cache policy, for example `exact:first=64,last=256;k=s3+1,v=p3;layers.0=i8`.
 ///
 /// ```
-/// policy  = "exact" [ ":" bound { "," bound } ] { (";" | ",") clause }
-/// bound   = ("first" | "last") "=" number
-/// clause  = ("k" | "v" | "layers." number) "=" rung { "," rung }
+/// setting = preset | "auto" [ ":" ( "bits" | "kl" ) "=" decimal ] | policy
+/// preset  = "near-lossless" | "balanced" | "small"
+/// policy  = "exact" [ ":" bound { "," bound } ] { ( ";" | "," ) clause }
+/// bound   = ( "first" | "last" ) "=" number
+/// clause  = ( "k" | "v" | layers [ ".k" | ".v" ] ) "=" rung { "," rung }
+/// layers  = "layers." number [ "-" number ]
 /// rung    = format [ "+" number ] [ "@" number ]
+/// format  = "exact" | "i8" | "p5" … "p2" | "s4" … "s2"
 /// ```
 ///
-/// A comma is followed by one more rung, or by a clause where a name and `=` come next. This
-/// version computes with exact tiles alone and refuses every policy that would cool one.
+/// A comma is followed by one more rung, or by a clause where a name and `=` come next. Bounds and
+/// ages are tokens and are rounded up to whole blocks. The first rung of a ladder begins where
+/// `last` ends, each further one where its `@` says, and they may only go down within the planes
+/// (p) or within the spectral planes (s). Clauses hold in their order: a later one replaces an
+/// earlier one. Values have neither the spectral formats nor spared tokens (`+`).
 public final class KvPolicyParser {
-  private static final String SUPPORTED = "supported: exact (--kv-cache, kv-cache.policy)";
-  private static final Set<String> PRESETS =
-      Set.of("near-lossless", "balanced", "small", "auto", "temperature");
+
+  /// What a preset's name stands for.
+  private static final Map<String, String> PRESETS =
+      Map.of(
+          "near-lossless", "exact:first=64,last=256;k=s4;v=p4",
+          "balanced", "exact:first=64,last=256;k=s3+1;v=p3",
+          "small", "exact:first=64,last=256;k=s2+2;v=p2");
+
+  private static final Set<String> LATER = Set.of("pq", "lr", "c4", "c3", "c2", "temperature");
+  private static final String FORMATS = "exact, i8, p5 to p2 or s4 to s2";
+  private static final int FIRST = 64;
+  private static final int LAST = 256;
   private static final int MAX_CHARACTERS = 1_000;
+  private static final int MAX_TOKENS = 1_000_000_000;
+  private static final int MAX_LAYERS = 1_024;
+
+  /// A rung as it was written.
+  ///
+  /// @param age tokens; -1 where the text says nothing
+  private record Written(Rung rung, int age, int at) {}
 
   private final String text;
   private int at;
+  private int first = FIRST;
+  private int last = LAST;
+  private int lastAt = -1;
 
   private KvPolicyParser(String text) {
     this.text = text;
   }
 
-  /// The policy that a text describes.
+  /// What a text asks for.
   ///
-  /// @throws IllegalArgumentException if the text is not a policy, or not one that is supported
-  public static KvPolicy parse(String text) {
+  /// @throws IllegalArgumentException saying in one line what is wrong with it, and where
+  public static PolicySetting parse(String text) {
     if (text.length() > MAX_CHARACTERS) {
       throw new IllegalArgumentException(
           "cache policy of %,d characters; at most %,d".formatted(text.length(), MAX_CHARACTERS));
     }
-    KvPolicy policy = new KvPolicyParser(text).policy();
-    if (!policy.isExact()) {
-      throw new IllegalArgumentException(
-          "cache policy \"%s\" cools tiles, which this version does not; %s"
-              .formatted(text, SUPPORTED));
+    String preset = PRESETS.get(text);
+    return new KvPolicyParser(preset == null ? text : preset).setting();
+  }
+
+  private PolicySetting setting() {
+    switch (name()) {
+      case "exact" -> {
+        return new PolicySetting.Fixed(policy());
+      }
+      case "auto" -> {
+        return auto();
+      }
+      default ->
+          throw expected(
+              "\"exact\", \"auto\" or one of the presets near-lossless, balanced and small", 0);
     }
-    return policy;
+  }
+
+  private PolicySetting auto() {
+    OptionalDouble bits = OptionalDouble.empty();
+    OptionalDouble divergence = OptionalDouble.empty();
+    if (take(':')) {
+      int start = at;
+      switch (name()) {
+        case "bits" -> bits = OptionalDouble.of(decimal(2, 16));
+        case "kl" -> divergence = OptionalDouble.of(decimal(1e-6, 100));
+        default -> throw expected("\"bits=\" or \"kl=\"", start);
+      }
+    }
+    if (at < text.length()) {
+      throw expected("the end of the text", at);
+    }
+    return new PolicySetting.Auto(bits, divergence);
+  }
+
+  private double decimal(double least, double most) {
+    require('=');
+    int start = at;
+    while (at < text.length() && "0123456789.eE-".indexOf(text.charAt(at)) >= 0) {
+      at++;
+    }
+    try {
+      double value = Double.parseDouble(text.substring(start, at));
+      if (value >= least && value <= most) {
+        return value;
+      }
+    } catch (NumberFormatException e) {
+      // Said below.
+    }
+    throw expected("a number from %s to %s".formatted(least, most), start);
   }
 
   private KvPolicy policy() {
-    String head = name();
-    if (PRESETS.contains(head)) {
-      throw new IllegalArgumentException(
-          "cache policy \"%s\" cools tiles, which this version does not; %s"
-              .formatted(text, SUPPORTED));
-    }
-    if (!head.equals("exact")) {
-      throw expected("\"exact\"", 0);
-    }
-    int first = 0;
-    int last = 0;
     if (take(':')) {
       do {
-        int start = at;
-        switch (name()) {
-          case "first" -> first = assigned();
-          case "last" -> last = assigned();
-          default -> throw expected("\"first=\" or \"last=\"", start);
-        }
+        bound();
       } while (take(','));
     }
-    List<KvPolicy.Rung> keys = new ArrayList<>();
-    List<KvPolicy.Rung> values = new ArrayList<>();
-    Map<Integer, List<KvPolicy.Rung>> layers = new HashMap<>();
+    Ladder keys = Ladder.EXACT;
+    Ladder values = Ladder.EXACT;
+    List<LayerClause> overrides = new ArrayList<>();
     while (at < text.length()) {
       if (!take(';') && !take(',')) {
         throw expected("\";\"", at);
       }
       int start = at;
       String key = name();
-      require('=');
       switch (key) {
-        case "k" -> rungs(keys);
-        case "v" -> rungs(values);
-        default -> rungs(layers.computeIfAbsent(layer(key, start), k -> new ArrayList<>()));
+        case "k" -> keys = ladder(rungs(), true);
+        case "v" -> values = ladder(rungs(), false);
+        default -> overrides.add(layerClause(key, start));
       }
     }
-    return new KvPolicy(first, last, keys, values, layers);
+    TreeMap<Integer, KvPolicy.LayerLadders> layers = new TreeMap<>();
+    for (LayerClause clause : overrides) {
+      for (int layer = clause.first; layer <= clause.last; layer++) {
+        var before = layers.getOrDefault(layer, new KvPolicy.LayerLadders(keys, values));
+        layers.put(
+            layer,
+            new KvPolicy.LayerLadders(
+                clause.keys == null ? before.keys() : clause.keys,
+                clause.values == null ? before.values() : clause.values));
+      }
+    }
+    return policy(keys, values, layers);
   }
 
-  private int layer(String key, int start) {
+  private KvPolicy policy(
+      Ladder keys, Ladder values, TreeMap<Integer, KvPolicy.LayerLadders> layers) {
+    KvPolicy policy = new KvPolicy(first, last, keys, values, layers);
+    if (policy.ages().size() >= BlockRef.MAX_FORMS) {
+      throw new IllegalArgumentException(
+          "cache policy \"%s\": rungs begin at %d different ages; there may be %d"
+              .formatted(text, policy.ages().size(), BlockRef.MAX_FORMS - 1));
+    }
+    return policy;
+  }
+
+  private void bound() {
+    int start = at;
+    switch (name()) {
+      case "first" -> {
+        require('=');
+        first = wholeBlocks(number());
+      }
+      case "last" -> {
+        require('=');
+        lastAt = at;
+        last = wholeBlocks(number());
+      }
+      default -> throw expected("\"first=\" or \"last=\"", start);
+    }
+  }
+
+  /// @param keys null where the clause says nothing of them
+  private record LayerClause(
+      int first, int last, @Nullable Ladder keys, @Nullable Ladder values) {}
+
+  private LayerClause layerClause(String key, int start) {
     String prefix = "layers.";
     if (!key.startsWith(prefix)) {
       throw expected("\"k=\", \"v=\" or \"layers.N=\"", start);
     }
-    return number(key.substring(prefix.length()), start + prefix.length());
+    boolean keysOnly = key.endsWith(".k");
+    boolean valuesOnly = key.endsWith(".v");
+    String range =
+        key.substring(prefix.length(), key.length() - (keysOnly || valuesOnly ? 2 : 0));
+    int rangeAt = start + prefix.length();
+    int dash = range.indexOf('-');
+    int from = layer(dash < 0 ? range : range.substring(0, dash), rangeAt);
+    int to = dash < 0 ? from : layer(range.substring(dash + 1), rangeAt + dash + 1);
+    if (to < from) {
+      throw expected("a layer from %d on".formatted(from), rangeAt + dash + 1);
+    }
+    List<Written> rungs = rungs();
+    return new LayerClause(
+        from,
+        to,
+        valuesOnly ? null : ladder(rungs, true),
+        keysOnly ? null : ladder(rungs, false));
   }
 
-  private void rungs(List<KvPolicy.Rung> rungs) {
+  private int layer(String digits, int start) {
+    int layer = number(digits, start);
+    if (layer >= MAX_LAYERS) {
+      throw expected("a layer below %,d".formatted(MAX_LAYERS), start);
+    }
+    return layer;
+  }
+
+  private List<Written> rungs() {
+    require('=');
+    List<Written> rungs = new ArrayList<>();
     do {
-      int start = at;
-      String format = name();
-      if (format.isEmpty()) {
-        throw expected("a format", start);
-      }
-      int spared = take('+') ? number() : 0;
-      int age = take('@') ? number() : 0;
-      rungs.add(new KvPolicy.Rung(format, spared, age));
+      rungs.add(rung());
     } while (!clauseFollows() && take(','));
+    return rungs;
+  }
+
+  private Written rung() {
+    int start = at;
+    String format = name();
+    Rung rung = format(format, start);
+    if (take('+')) {
+      int sparedAt = at;
+      int spared = number();
+      if (!rung.family().isLadder()) {
+        throw expected("no spared tokens: %s has none".formatted(format), sparedAt - 1);
+      }
+      if (spared > Rung.MAX_SPARED) {
+        throw expected("at most %d spared tokens".formatted(Rung.MAX_SPARED), sparedAt);
+      }
+      rung = new Rung(rung.family(), rung.bits(), spared);
+    }
+    return new Written(rung, take('@') ? wholeBlocks(number()) : -1, start);
+  }
+
+  private Rung format(String format, int start) {
+    return switch (format) {
+      case "exact" -> Rung.EXACT;
+      case "i8" -> new Rung(Rung.Family.INT8, 8, 0);
+      case "p5", "p4", "p3", "p2" -> new Rung(Rung.Family.PLANES, format.charAt(1) - '0', 0);
+      case "s4", "s3", "s2" -> new Rung(Rung.Family.SPECTRAL, format.charAt(1) - '0', 0);
+      default ->
+          throw expected(
+              "a format, %s%s"
+                  .formatted(
+                      FORMATS,
+                      LATER.contains(format)
+                          ? " (\"" + format + "\" is not in this version)"
+                          : ""),
+              start);
+    };
+  }
+
+  private Ladder ladder(List<Written> rungs, boolean keys) {
+    if (rungs.size() == 1 && rungs.getFirst().rung.isExact()) {
+      if (rungs.getFirst().age >= 0) {
+        throw expected("\"exact\" without an age", rungs.getFirst().at);
+      }
+      return Ladder.EXACT;
+    }
+    List<Ladder.Step> steps = new ArrayList<>();
+    for (Written written : rungs) {
+      Rung rung = written.rung;
+      if (!keys && (rung.family() == Rung.Family.SPECTRAL || rung.spared() > 0)) {
+        throw expected("a format of values, i8 or p5 to p2", written.at);
+      }
+      if (steps.isEmpty()) {
+        steps.add(new Ladder.Step(rung, firstAge(written)));
+      } else {
+        Ladder.Step before = steps.getLast();
+        if (!Ladder.isCutFrom(rung, before.rung())) {
+          throw expected(following(before.rung()), written.at);
+        }
+        if (written.age <= before.fromAge()) {
+          throw expected(
+              "%s@ with an age above %d".formatted(rung, before.fromAge()), written.at);
+        }
+        steps.add(new Ladder.Step(rung, written.age));
+      }
+    }
+    return new Ladder(steps);
+  }
+
+  private int firstAge(Written written) {
+    if (written.rung.isExact()) {
+      throw expected("\"exact\" alone or a format that follows it", written.at);
+    }
+    if (last == 0) {
+      throw expected("at least " + TileShape.BLOCK_TOKENS + " tokens", lastAt);
+    }
+    if (written.age >= 0 && written.age != last) {
+      throw expected(
+          "%s@%d: the first format begins where last=%d ends"
+              .formatted(written.rung, last, last),
+          written.at);
+    }
+    return last;
+  }
+
+  private static String following(Rung before) {
+    if (!before.family().isLadder() || before.bits() == 2) {
+      return "nothing after " + before;
+    }
+    Rung next = new Rung(before.family(), before.bits() - 1, before.spared());
+    return next + (next.bits() > 2 ? " or lower" : "") + " after " + before;
   }
 
   /// Whether a comma is followed by a name and `=`: then it ends this clause.
@@ -119,11 +325,6 @@ public final class KvPolicyParser {
       end++;
     }
     return end < text.length() && text.charAt(end) == '=';
-  }
-
-  private int assigned() {
-    require('=');
-    return number();
   }
 
   private int number() {
@@ -140,9 +341,13 @@ public final class KvPolicyParser {
       plain = digits.charAt(i) >= '0' && digits.charAt(i) <= '9';
     }
     if (!plain) {
-      throw expected("a number below 1,000,000,000", start);
+      throw expected("a number below %,d".formatted(MAX_TOKENS), start);
     }
     return Integer.parseInt(digits);
+  }
+
+  private static int wholeBlocks(int tokens) {
+    return Math.ceilDiv(tokens, TileShape.BLOCK_TOKENS) * TileShape.BLOCK_TOKENS;
   }
 
   private String name() {
@@ -173,7 +378,7 @@ public final class KvPolicyParser {
     String found =
         position < text.length() ? "\"" + text.substring(position) + "\"" : "the end of the text";
     return new IllegalArgumentException(
-        "cache policy \"%s\": expected %s at character %d, found %s; %s"
-            .formatted(text, what, position + 1, found, SUPPORTED));
+        "cache policy \"%s\": expected %s at character %d, found %s (--kv-cache, kv-cache.policy)"
+            .formatted(text, what, position + 1, found));
   }
 }

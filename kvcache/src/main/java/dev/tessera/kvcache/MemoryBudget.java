@@ -7,18 +7,32 @@ package dev.tessera.kvcache;
 /// whose memory has not gone back yet; the pools keep them under the limit, too.
 public final class MemoryBudget {
   private final long limitBytes;
+  private final long tailBytes;
   private long usedBytes;
   private long residentBytes;
 
+  /// A budget of which an eighth may go to tails.
   public MemoryBudget(long limitBytes) {
-    if (limitBytes < 0) {
-      throw new IllegalArgumentException("a budget of " + limitBytes + " bytes");
+    this(limitBytes, limitBytes / 8);
+  }
+
+  /// @param tailBytes of it, what copies may take that exist only so that later sequences can go on
+  ///   behind a prefix
+  public MemoryBudget(long limitBytes, long tailBytes) {
+    if (limitBytes < 0 || tailBytes < 0) {
+      throw new IllegalArgumentException(
+          "a budget of " + limitBytes + " bytes, " + tailBytes + " for tails");
     }
     this.limitBytes = limitBytes;
+    this.tailBytes = tailBytes;
   }
 
   public long limitBytes() {
     return limitBytes;
+  }
+
+  long tailBytes() {
+    return tailBytes;
   }
 
   public long usedBytes() {

@@ -6,13 +6,17 @@ import org.jspecify.annotations.Nullable;
 
 /// One full block of tokens behind a certain prefix, and the blocks that hold its keys and values.
 final class PrefixNode {
+
+  /// A block in the form in which a tail needs it.
+  record Held(Block block, int form) {}
+
   final BlockHash hash;
   final @Nullable PrefixNode parent; // null at the start of a sequence
   final int index; // logical block
   private final int[] tokens; // [64]
 
   /// By group; null where a window group's block has gone, or where memory was so short that a
-  /// block went while a sequence with a copy of its own still extends the node.
+  /// block went while a sequence still extends the node.
   final @Nullable Block[] blocks;
 
   int children;
@@ -21,8 +25,8 @@ final class PrefixNode {
   int tips;
 
   /// Blocks, of this node and the ones before it, that a sequence which goes on behind this node
-  /// needs in exact form and that would else have gone; empty for none.
-  List<Block> tail = List.of();
+  /// needs in a form that would else have gone; empty for none.
+  List<Held> tail = List.of();
 
   /// When the tail was made or last used; orders the tails.
   long tailUse;

@@ -1,49 +1,42 @@
 package dev.tessera.kvcache;
 
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /// The full blocks that sequences can share, as a tree over prefixes.
 ///
 /// A hash names a whole prefix, so one map holds the tree; a hit compares the tokens too. Only
-/// full, immutable blocks are in it. A block that no sequence references stays until its memory is
-/// wanted: then the least recently used goes first, the deepest of a prefix before the ones it
-/// builds on.
+/// full, immutable blocks are in it, each of them once: a sequence that computed a block which is
+/// there already gives its copy up. What no sequence references stays until its memory is wanted;
+/// then [IdleBlocks] says what goes.
 ///
-/// Blocks of a window group may go before their node does: a sequence that goes on behind the node
-/// needs only those inside the window. A node may own a *tail*, the blocks of the last tokens
-/// before its end that would else have gone; it makes a later sequence able to go on from there.
-///
-/// Everything that no sequence references can be evicted, so what sequences reference is all that
-/// stands between a reservation and the whole budget.
+/// A node may own a *tail*: the blocks of the last tokens before its end, in the forms that a later
+/// sequence needs to go on from there and that would else have gone. In window groups those are the
+/// blocks in the window, in groups that cool the ones that the first queries read in a form that
+/// the sequences which passed here do not read any more.
 final class PrefixTree {
-  private final KvGeometry geometry;
   private final BlockPool pool;
+  private final int groups;
+  private final IdleBlocks idle;
   private final Map<BlockHash, PrefixNode> nodes = new HashMap<>();
-  private final TreeSet<Block> evictable =
-      new TreeSet<>(
-          Comparator.<Block>comparingLong(block -> block.lastUse)
-              .thenComparing(Comparator.comparingInt(Block::index).reversed())
-              .thenComparingInt(Block::group)
-              .thenComparingLong(Block::id));
   private final TreeMap<Long, PrefixNode> tails = new TreeMap<>(); // by last use
   private long clock;
-  private int idleBlocks; // in the tree, referenced by no sequence
   private long evictedBlocks;
 
   PrefixTree(KvGeometry geometry, BlockPool pool) {
-    this.geometry = geometry;
     this.pool = pool;
+    this.groups = geometry.groups().size();
+    this.idle = new IdleBlocks(geometry, pool);
   }
 
-  int idleBlocks() {
-    return idleBlocks;
+  IdleBlocks idle() {
+    return idle;
   }
 
   long evictedBlocks() {
@@ -70,62 +63,90 @@ final class PrefixTree {
     return nodes.containsKey(hash);
   }
 
-  /// Adds a full block behind `parent`.
-  PrefixNode add(
-      BlockHash hash, @Nullable PrefixNode parent, int index, int[] tokens, Block[] blocks) {
+  /// Adds a node behind `parent`, without blocks yet.
+  PrefixNode add(BlockHash hash, @Nullable PrefixNode parent, int index, int[] tokens) {
     PrefixNode node =
-        new PrefixNode(
-            hash, parent, index, tokens, index * TileShape.BLOCK_TOKENS, geometry.groups().size());
-    for (Block block : blocks) {
-      put(node, block);
-    }
+        new PrefixNode(hash, parent, index, tokens, index * TileShape.BLOCK_TOKENS, groups);
     nodes.put(hash, node);
     if (parent != null) {
       parent.children++;
-      settle(parent);
+      refresh(parent);
     }
     return node;
   }
 
-  private static void put(PrefixNode node, Block block) {
-    node.blocks[block.group()] = block;
-    block.node = node;
-  }
-
-  /// Makes a sequence's own copy of a block the shared one where nobody uses the shared one, so
-  /// that no sequence pays twice for a block.
-  void adopt(PrefixNode node, Block own) {
+  /// Makes a sequence's own block the node's. Where the node has one already, the two become one:
+  /// their bytes are the same, so what the node's lacks moves over and the rest is freed.
+  ///
+  /// @return the node's block, with the references of the sequence's own
+  Block put(PrefixNode node, Block own) {
     Block shared = node.blocks[own.group()];
-    if (shared != null) {
-      if (shared.isReferenced() || shared.tails > 0) {
-        return;
-      }
-      free(shared);
+    if (shared == null) {
+      node.blocks[own.group()] = own;
+      own.node = node;
+      idle.enter(own);
+      return own;
     }
-    put(node, own);
+    for (int form = 0; form < own.forms(); form++) {
+      if (own.has(form)) {
+        int references = own.references(form);
+        for (int i = 0; i < references; i++) {
+          pool.release(own, form);
+        }
+        idle.leave(shared);
+        pool.merge(own, shared, form);
+        for (int i = 0; i < references; i++) {
+          pool.retain(shared, form);
+        }
+        idle.enter(shared);
+      }
+    }
+    return shared;
   }
 
   void retain(Block block, int form) {
-    boolean wasIdle = block.node != null && !block.isReferenced();
+    idle.leave(block);
     pool.retain(block, form);
-    if (wasIdle) {
-      idleBlocks--;
-      refresh(block);
+    idle.enter(block);
+  }
+
+  /// Takes a sequence's reference back. A form that nobody can read any more is freed with its last
+  /// one: of a block outside the tree, or one that no step has filled yet.
+  void release(Block block, int form, long now) {
+    idle.leave(block);
+    boolean last = pool.release(block, form);
+    if (block.references(form) == 0) {
+      block.setIdleSince(form, now);
+      if (block.node == null || block.isPending(form)) {
+        pool.dropForm(block, form);
+      }
+    }
+    if (last) {
+      block.lastUse = now;
+    }
+    idle.enter(block);
+  }
+
+  /// Gives a block one more form, which a step has yet to fill; false if the budget is used up.
+  boolean addForm(Block block, int form) {
+    while (true) {
+      idle.leave(block);
+      boolean added = pool.addForm(block, form);
+      if (added) {
+        block.setPending(form, true);
+      }
+      idle.enter(block);
+      if (added || !evictOne()) {
+        return added;
+      }
     }
   }
 
-  /// Takes a sequence's reference back; a block outside the tree is freed with its last one.
-  void release(Block block, int form, long now) {
-    if (!pool.release(block, form)) {
-      return;
-    }
-    if (block.node == null) {
-      pool.free(block);
-    } else {
-      block.lastUse = now;
-      idleBlocks++;
-      refresh(block);
-    }
+  /// Says that a step fills a form of a block.
+  void filled(Block block, int form) {
+    idle.leave(block);
+    block.setPending(form, false);
+    idle.enter(block);
   }
 
   /// Says that a live sequence has published up to `node`.
@@ -144,14 +165,18 @@ final class PrefixTree {
   }
 
   /// Makes a node keep blocks that a sequence needs to go on behind it.
-  void keepTail(PrefixNode node, List<Block> blocks) {
-    for (Block block : blocks) {
-      block.tails++;
-      refresh(block);
-    }
+  void keepTail(PrefixNode node, List<PrefixNode.Held> tail) {
+    tail.forEach(held -> addTail(held, 1));
     dropTail(node);
-    node.tail = List.copyOf(blocks);
+    node.tail = List.copyOf(tail);
     touchTail(node);
+    trimTails();
+  }
+
+  private void addTail(PrefixNode.Held held, int delta) {
+    idle.leave(held.block());
+    held.block().addTail(held.form(), delta);
+    idle.enter(held.block());
   }
 
   void touchTail(PrefixNode node) {
@@ -165,42 +190,75 @@ final class PrefixTree {
   private void dropTail(PrefixNode node) {
     if (!node.tail.isEmpty()) {
       tails.remove(node.tailUse);
-      List<Block> blocks = node.tail;
+      List<PrefixNode.Held> tail = node.tail;
       node.tail = List.of();
-      for (Block block : blocks) {
-        block.tails--;
-        refresh(block);
-      }
+      tail.forEach(held -> addTail(held, -1));
     }
   }
 
-  /// Frees at least one block that no sequence references; false if there is none.
-  boolean evictOne() {
-    if (idleBlocks == 0) {
-      return false;
-    }
-    while (evictable.isEmpty() && !tails.isEmpty()) {
+  /// Gives up the tails that were not used for longest, until the copies which exist for tails
+  /// alone fit into their share of the budget.
+  void trimTails() {
+    while (idle.tailBytes() > pool.budget().tailBytes() && !tails.isEmpty()) {
       dropTail(tails.firstEntry().getValue());
     }
-    Block victim = evictable.isEmpty() ? deepestIdle() : evictable.first();
+  }
+
+  /// Frees at least one slab that no sequence references; false if there is none.
+  boolean evictOne() {
+    if (idle.slabs() == 0) {
+      return false;
+    }
+    while (idle.nothingToSpare() && !tails.isEmpty()) {
+      dropTail(tails.firstEntry().getValue());
+    }
+    IdleBlocks.Copy copy = idle.oldestCopy();
+    Block victim = idle.oldestBlock();
+    if (copy != null) {
+      dropForm(copy.block(), copy.form());
+    } else if (victim != null) {
+      evict(victim);
+    } else {
+      dropLastResort();
+    }
+    return true;
+  }
+
+  private void evict(Block victim) {
     PrefixNode node = nodeOf(victim);
-    if (isFull(victim) && node.isLoose()) {
+    if (idle.isFull(victim) && node.isLoose()) {
       remove(node);
     } else {
       free(victim);
       node.blocks[victim.group()] = null;
       settle(node);
     }
-    return true;
   }
 
-  /// The last resort: blocks below a live sequence that has its own copy of them.
-  private Block deepestIdle() {
-    return nodes.values().stream()
-        .flatMap(node -> java.util.Arrays.stream(node.blocks))
-        .filter(block -> block != null && !block.isReferenced())
-        .max(Comparator.comparingInt(Block::index).thenComparingLong(Block::id))
-        .orElseThrow(() -> new IllegalStateException("no idle block of " + idleBlocks));
+  /// A form of a block that live sequences hold in other forms only: nothing else is left.
+  private void dropLastResort() {
+    Block block =
+        nodes.values().stream()
+            .flatMap(node -> Arrays.stream(node.blocks))
+            .filter(candidate -> candidate != null && idle.slabsOf(candidate) > 0)
+            .max(Comparator.comparingInt(Block::index).thenComparingLong(Block::id))
+            .orElseThrow(() -> new IllegalStateException("no idle slab of " + idle.slabs()));
+    if (!block.isReferenced()) {
+      evict(block);
+      return;
+    }
+    for (int form = 0; form < block.forms(); form++) {
+      if (IdleBlocks.isIdle(block, form)) {
+        dropForm(block, form);
+        return;
+      }
+    }
+  }
+
+  private void dropForm(Block block, int form) {
+    idle.leave(block);
+    pool.dropForm(block, form);
+    idle.enter(block);
   }
 
   private static PrefixNode nodeOf(Block block) {
@@ -210,37 +268,8 @@ final class PrefixTree {
     return block.node;
   }
 
-  private boolean isFull(Block block) {
-    return geometry.groups().get(block.group()).isFull();
-  }
-
-  /// Whether a block may go now: the rule that [#refresh] keeps the set of candidates to.
-  boolean isEvictable(Block block) {
-    if (block.node == null || block.isReferenced()) {
-      return false;
-    }
-    return isFull(block) ? block.node.isLoose() : block.tails == 0;
-  }
-
-  boolean isCandidate(Block block) {
-    return evictable.contains(block);
-  }
-
-  int candidates() {
-    return evictable.size();
-  }
-
-  private void refresh(Block block) {
-    if (isEvictable(block)) {
-      evictable.add(block);
-    } else {
-      evictable.remove(block);
-    }
-  }
-
   private void free(Block block) {
-    evictable.remove(block);
-    idleBlocks--;
+    idle.leave(block);
     evictedBlocks++;
     block.node = null;
     pool.free(block);
@@ -260,6 +289,14 @@ final class PrefixTree {
     }
   }
 
+  private void refresh(PrefixNode node) {
+    for (Block block : node.blocks) {
+      if (block != null) {
+        idle.refresh(block);
+      }
+    }
+  }
+
   /// After a change of what hangs on a node: nodes that hold nothing go, up the path.
   private void settle(PrefixNode start) {
     PrefixNode node = start;
@@ -272,10 +309,6 @@ final class PrefixTree {
       node = node.parent;
       node.children--;
     }
-    for (Block block : node.blocks) {
-      if (block != null) {
-        refresh(block);
-      }
-    }
+    refresh(node);
   }
 }

@@ -14,6 +14,10 @@ public final class SequenceCache {
   int publishedBlocks;
   int computedTokens;
 
+  /// Blocks whose queries still read older blocks in the forms of before: the first one for which
+  /// those were not let go yet.
+  int settledBlocks;
+
   /// Whether its blocks go to the prefix tree; false behind a hash that other tokens own already.
   boolean publishes = true;
 
@@ -24,6 +28,8 @@ public final class SequenceCache {
     this.tables = tables;
     this.cachedTokens = cachedTokens;
     this.computedTokens = cachedTokens;
+    this.publishedBlocks = cachedTokens / TileShape.BLOCK_TOKENS;
+    this.settledBlocks = publishedBlocks;
   }
 
   /// The block table of a layer group.

@@ -1,0 +1,48 @@
+package dev.tessera.kvcache;
+
+/// One way to store a tile, as a policy names it: a family of formats, how many bits an element has
+/// in it, and how many tokens of a tile stay as they were.
+///
+/// @param bits of a code; 16 for exact, where nothing is coded
+/// @param spared tokens of a tile that are kept exact beside their codes; keys only
+public record Rung(Family family, int bits, int spared) {
+
+  /// Tiles as they were computed.
+  public static final Rung EXACT = new Rung(Family.EXACT, 16, 0);
+
+  /// Tokens of a tile that can be spared at most.
+  public static final int MAX_SPARED = 16;
+
+  /// Formats whose codes are nested: a rung of fewer bits is cut from one of more.
+  public enum Family {
+    /// As computed.
+    EXACT(""),
+    /// Rotated, int8 with a scale per token: `i8`.
+    INT8("i"),
+    /// Rotated, nested codes in bit planes: `p5 p4 p3 p2`.
+    PLANES("p"),
+    /// Keys in a learned basis, nested codes with unequal planes: `s4 s3 s2`.
+    SPECTRAL("s");
+
+    private final String letter;
+
+    Family(String letter) {
+      this.letter = letter;
+    }
+
+    /// Whether one rung of the family can be cut from another.
+    public boolean isLadder() {
+      return this == PLANES || this == SPECTRAL;
+    }
+  }
+
+  public boolean isExact() {
+    return family == Family.EXACT;
+  }
+
+  /// As policies write it, for example `s3+1`.
+  @Override
+  public String toString() {
+    return isExact() ? "exact" : family.letter + bits + (spared > 0 ? "+" + spared : "");
+  }
+}
