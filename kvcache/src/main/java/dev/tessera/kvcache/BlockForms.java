@@ -30,7 +30,10 @@ public record BlockForms(
   /// Exact blocks only.
   public static BlockForms exact(List<SlabLayout> exact) {
     return new BlockForms(
-        CoolingRule.NEVER, exact, exact.stream().map(slab -> List.<FormLayout>of()).toList(), new byte[0]);
+        CoolingRule.NEVER,
+        exact,
+        exact.stream().map(slab -> List.<FormLayout>of()).toList(),
+        new byte[0]);
   }
 
   /// Whether blocks of a group ever cool.

@@ -57,7 +57,8 @@ final class Footprint {
     return sum;
   }
 
-  /// Bytes while the last of `blocks` blocks is computed: blocks that cool in this step exist twice.
+  /// Bytes while the last of `blocks` blocks is computed: blocks that cool in this step exist
+  /// twice.
   private long peak(int group, int blocks) {
     long[] bytes = slabBytes[group];
     long sum = settled(group, blocks - 1) + bytes[0];

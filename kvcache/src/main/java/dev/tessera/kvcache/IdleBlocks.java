@@ -65,6 +65,15 @@ final class IdleBlocks {
     return tailBytes;
   }
 
+  /// Bytes of the copies that no query will read.
+  long copyBytes() {
+    long bytes = 0;
+    for (Copy copy : copies) {
+      bytes += pool.pool(copy.block.group(), copy.form).slabBytes();
+    }
+    return bytes;
+  }
+
   /// Whether everything that is left is kept by a tail or by a live sequence's path.
   boolean nothingToSpare() {
     return copies.isEmpty() && blocks.isEmpty();

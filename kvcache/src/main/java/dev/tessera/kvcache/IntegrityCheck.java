@@ -58,7 +58,8 @@ final class IntegrityCheck {
           require(seen.add(block), "twice in a sequence", block);
           for (int form = 0; form < refs.length; form++) {
             int ref = refs[form][entry];
-            require(ref == (table.shows(i, form) ? block.ref(form) : BlockRef.NONE), "stale", block);
+            require(
+                ref == (table.shows(i, form) ? block.ref(form) : BlockRef.NONE), "stale", block);
             references.computeIfAbsent(block, b -> new int[b.forms()])[form] +=
                 ref == BlockRef.NONE ? 0 : 1;
           }
@@ -94,7 +95,8 @@ final class IntegrityCheck {
         int form = rule.form(query, block.index());
         require(table.shows(block.index(), form), "query block " + query + " misses it", block);
       }
-      for (int form = 0; form < rule.form(next, block.index()); form++) {
+      int done = Math.max(block.index(), sequence.settledBlocks - 1);
+      for (int form = 0; form < rule.form(done, block.index()); form++) {
         require(!table.shows(block.index(), form), "form " + form + " is held for nothing", block);
       }
     } else {
@@ -186,9 +188,11 @@ final class IntegrityCheck {
       candidates += evictable ? 1 : 0;
       require(tree.idle().isCandidate(block) == evictable, "eviction order", block);
     }
-    require(candidates == tree.idle().candidates(), candidates + " may go", tree.idle().candidates());
+    require(
+        candidates == tree.idle().candidates(), candidates + " may go", tree.idle().candidates());
     require(idleSlabs == tree.idle().slabs(), idleSlabs + " idle slabs", tree.idle().slabs());
-    require(tailBytes == tree.idle().tailBytes(), tailBytes + " for tails", tree.idle().tailBytes());
+    require(
+        tailBytes == tree.idle().tailBytes(), tailBytes + " for tails", tree.idle().tailBytes());
     require(referenced == pool.referencedBlocks(), referenced + " referenced blocks", pool);
     require(idle == tree.idle().blocks(), idle + " idle blocks", tree.idle().blocks());
     require(referencedBytes == pool.referencedBytes(), referencedBytes + " bytes", pool);

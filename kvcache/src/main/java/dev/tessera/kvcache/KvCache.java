@@ -416,8 +416,7 @@ public final class KvCache {
       for (PrefixNode node = tip; node != null && node.index >= oldest; node = node.parent) {
         if (Windows.isVisible(group, node.index, border * BLOCK)) {
           Block block = node.blocks[group.id()];
-          int form =
-              block == null ? -1 : cools ? PrefixFinder.formToHold(rule, block, border) : 0;
+          int form = block == null ? -1 : cools ? PrefixFinder.formToHold(rule, block, border) : 0;
           if (block == null || form < 0) {
             return;
           }
@@ -473,10 +472,13 @@ public final class KvCache {
         budget.limitBytes() / blockBytes * geometry.groups().size(),
         pool.referencedBytes(),
         budget.usedBytes() - pool.referencedBytes(),
+        tree.idle().copyBytes(),
+        tree.idle().tailBytes(),
         budget.limitBytes(),
         queryTokens,
         hitTokens,
-        tree.evictedBlocks());
+        tree.evictedBlocks(),
+        coolings);
   }
 
   /// Counts everything anew and compares.

@@ -75,8 +75,7 @@ public record KvPolicy(
 
   /// The ladders of a layer.
   public LayerLadders layer(int layer) {
-    return Objects.requireNonNullElseGet(
-        layers.get(layer), () -> new LayerLadders(keys, values));
+    return Objects.requireNonNullElseGet(layers.get(layer), () -> new LayerLadders(keys, values));
   }
 
   /// When forms change: every age at which some layer's keys or values go to another rung.
@@ -137,8 +136,7 @@ public record KvPolicy(
     }
   }
 
-  private static void append(
-      StringBuilder text, String key, @Nullable Ladder usual, Ladder own) {
+  private static void append(StringBuilder text, String key, @Nullable Ladder usual, Ladder own) {
     if (!own.equals(usual)) {
       text.append(';').append(key).append('=').append(own);
     }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -71,17 +72,13 @@ public final class KvPolicyParser {
   }
 
   private PolicySetting setting() {
-    switch (name()) {
-      case "exact" -> {
-        return new PolicySetting.Fixed(policy());
-      }
-      case "auto" -> {
-        return auto();
-      }
+    return switch (name()) {
+      case "exact" -> new PolicySetting.Fixed(policy());
+      case "auto" -> auto();
       default ->
           throw expected(
               "\"exact\", \"auto\" or one of the presets near-lossless, balanced and small", 0);
-    }
+    };
   }
 
   private PolicySetting auto() {
@@ -120,9 +117,11 @@ public final class KvPolicyParser {
 
   private KvPolicy policy() {
     if (take(':')) {
-      do {
+      bound();
+      while (text.startsWith(",first=", at) || text.startsWith(",last=", at)) {
+        at++;
         bound();
-      } while (take(','));
+      }
     }
     Ladder keys = Ladder.EXACT;
     Ladder values = Ladder.EXACT;
@@ -154,7 +153,7 @@ public final class KvPolicyParser {
   }
 
   private KvPolicy policy(
-      Ladder keys, Ladder values, TreeMap<Integer, KvPolicy.LayerLadders> layers) {
+      Ladder keys, Ladder values, SortedMap<Integer, KvPolicy.LayerLadders> layers) {
     KvPolicy policy = new KvPolicy(first, last, keys, values, layers);
     if (policy.ages().size() >= BlockRef.MAX_FORMS) {
       throw new IllegalArgumentException(
@@ -181,8 +180,7 @@ public final class KvPolicyParser {
   }
 
   /// @param keys null where the clause says nothing of them
-  private record LayerClause(
-      int first, int last, @Nullable Ladder keys, @Nullable Ladder values) {}
+  private record LayerClause(int first, int last, @Nullable Ladder keys, @Nullable Ladder values) {}
 
   private LayerClause layerClause(String key, int start) {
     String prefix = "layers.";
@@ -191,8 +189,7 @@ public final class KvPolicyParser {
     }
     boolean keysOnly = key.endsWith(".k");
     boolean valuesOnly = key.endsWith(".v");
-    String range =
-        key.substring(prefix.length(), key.length() - (keysOnly || valuesOnly ? 2 : 0));
+    String range = key.substring(prefix.length(), key.length() - (keysOnly || valuesOnly ? 2 : 0));
     int rangeAt = start + prefix.length();
     int dash = range.indexOf('-');
     int from = layer(dash < 0 ? range : range.substring(0, dash), rangeAt);
@@ -202,10 +199,7 @@ public final class KvPolicyParser {
     }
     List<Written> rungs = rungs();
     return new LayerClause(
-        from,
-        to,
-        valuesOnly ? null : ladder(rungs, true),
-        keysOnly ? null : ladder(rungs, false));
+        from, to, valuesOnly ? null : ladder(rungs, true), keysOnly ? null : ladder(rungs, false));
   }
 
   private int layer(String digits, int start) {
@@ -254,9 +248,7 @@ public final class KvPolicyParser {
               "a format, %s%s"
                   .formatted(
                       FORMATS,
-                      LATER.contains(format)
-                          ? " (\"" + format + "\" is not in this version)"
-                          : ""),
+                      LATER.contains(format) ? " (\"" + format + "\" is not in this version)" : ""),
               start);
     };
   }
@@ -282,8 +274,7 @@ public final class KvPolicyParser {
           throw expected(following(before.rung()), written.at);
         }
         if (written.age <= before.fromAge()) {
-          throw expected(
-              "%s@ with an age above %d".formatted(rung, before.fromAge()), written.at);
+          throw expected("%s@ with an age above %d".formatted(rung, before.fromAge()), written.at);
         }
         steps.add(new Ladder.Step(rung, written.age));
       }
@@ -300,8 +291,7 @@ public final class KvPolicyParser {
     }
     if (written.age >= 0 && written.age != last) {
       throw expected(
-          "%s@%d: the first format begins where last=%d ends"
-              .formatted(written.rung, last, last),
+          "%s@%d: the first format begins where last=%d ends".formatted(written.rung, last, last),
           written.at);
     }
     return last;

@@ -7,17 +7,23 @@ package dev.tessera.kvcache;
 /// @param totalBlocks blocks that the budget could hold, over all layer groups
 /// @param usedBytes bytes of slabs that live sequences reference
 /// @param cachedBytes bytes of slabs that only the prefix tree keeps
+/// @param copyBytes of those, bytes of copies that no query will read and no tail needs
+/// @param tailBytes of those, bytes of copies that exist for tails alone
 /// @param budgetBytes the limit of both together
 /// @param queryTokens tokens of the prompts that were looked up so far
 /// @param hitTokens those of them that were found
 /// @param evictedBlocks blocks that the prefix tree gave up so far
+/// @param coolings blocks that took a cooler form so far, once for each form
 public record KvStats(
     int usedBlocks,
     int cachedBlocks,
     long totalBlocks,
     long usedBytes,
     long cachedBytes,
+    long copyBytes,
+    long tailBytes,
     long budgetBytes,
     long queryTokens,
     long hitTokens,
-    long evictedBlocks) {}
+    long evictedBlocks,
+    long coolings) {}

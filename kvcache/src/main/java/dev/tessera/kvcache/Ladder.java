@@ -1,6 +1,7 @@
 package dev.tessera.kvcache;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// The rungs that a layer's keys, or its values, go down with age. Without rungs they stay exact.
 ///
@@ -23,7 +24,7 @@ public record Ladder(List<Step> steps) {
     }
   }
 
-  private static void requireStep(Step step, Step before) {
+  private static void requireStep(Step step, @Nullable Step before) {
     boolean follows =
         before == null
             ? !step.rung.isExact() && step.fromAge > 0

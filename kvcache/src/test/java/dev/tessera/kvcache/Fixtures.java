@@ -24,11 +24,51 @@ final class Fixtures {
     KvGeometry geometry = new KvGeometry(Arrays.asList(groups), groups.length, 1, 8);
     return new KvCache(
         geometry,
-        layouts(groups),
+        BlockForms.exact(layouts(groups)),
         KvPolicy.EXACT,
         new MemoryBudget(slabs * SLAB),
         new byte[] {1, 2, 3},
         discard);
+  }
+
+  /// A cache whose full groups cool by a policy without learned formats.
+  static KvCache cache(long bytes, KvPolicy policy, SlabDiscard discard, LayerGroup... groups) {
+    KvGeometry geometry = new KvGeometry(Arrays.asList(groups), groups.length, 1, 8);
+    return new KvCache(
+        geometry,
+        forms(policy, geometry),
+        policy,
+        new MemoryBudget(bytes),
+        new byte[] {1, 2, 3},
+        discard);
+  }
+
+  static BlockForms forms(KvPolicy policy, KvGeometry geometry) {
+    FormPlan plan = FormPlan.of(policy, geometry);
+    List<SlabLayout> exact = layouts(geometry.groups().toArray(new LayerGroup[0]));
+    List<List<FormLayout>> cooled = new ArrayList<>();
+    for (LayerGroup group : geometry.groups()) {
+      List<FormLayout> forms = new ArrayList<>();
+      for (FormPlan.Form form : plan.cools(group) ? plan.forms() : List.<FormPlan.Form>of()) {
+        int layer = group.layers().getFirst();
+        SlabLayout slab = exact.get(group.id());
+        forms.add(
+            FormLayout.uniform(
+                group,
+                1,
+                format(form.keys().get(layer).rung(), slab.key(), CodedFormat.Role.KEY),
+                format(form.values().get(layer).rung(), slab.value(), CodedFormat.Role.VALUE)));
+      }
+      cooled.add(forms);
+    }
+    return new BlockForms(plan.rule(), exact, cooled, new byte[0]);
+  }
+
+  private static TileFormat format(Rung rung, TileFormat exact, CodedFormat.Role role) {
+    return rung.isExact()
+        ? exact
+        : new CodedFormat(
+            rung.toString(), role, exact.shape(), List.of(rung.bits()), false, rung.spared());
   }
 
   static List<SlabLayout> layouts(LayerGroup... groups) {

@@ -1,6 +1,7 @@
 package dev.tessera.kvcache;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -13,25 +14,48 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// Random sequences over shared prefixes in a cache that is too small, with what is written in each
-/// slab on record: whatever a block table shows must be what its sequence's own tokens would write.
+/// slab on record: whatever a query reads, in the form in which the rule says that it reads it,
+/// must be what its sequence's own tokens would have made.
 final class KvCacheSimulationTest {
-  private static final int STEPS = 6_000;
+  private static final int STEPS = 3_000;
 
-  static Stream<Object[]> worlds() {
+  /// @param slabs of the budget, in exact slabs
+  /// @param policy its text
+  record World(long seed, int slabs, String policy, LayerGroup... groups) {
+    @Override
+    public String toString() {
+      return "seed %d, %d slabs, %s, %d groups".formatted(seed, slabs, policy, groups.length);
+    }
+  }
+
+  static Stream<World> worlds() {
     LayerGroup full = Fixtures.FULL;
-    return Stream.of(
-        new Object[] {1L, 9, new LayerGroup[] {full}},
-        new Object[] {2L, 40, new LayerGroup[] {full}},
-        new Object[] {3L, 24, new LayerGroup[] {full, Fixtures.window(1, 100, 0)}},
-        new Object[] {
-          4L,
-          24,
-          new LayerGroup[] {Fixtures.window(0, 130, 65), new LayerGroup(1, List.of(1), 0, 0)}
-        },
-        new Object[] {5L, 12, new LayerGroup[] {Fixtures.window(0, 64, 0)}},
-        new Object[] {
-          6L, 50, new LayerGroup[] {full, Fixtures.window(1, 1, 1), Fixtures.window(2, 200, 0)}
-        });
+    Stream.Builder<World> worlds = Stream.builder();
+    worlds.add(new World(1, 9, "exact", full));
+    worlds.add(new World(2, 40, "exact", full));
+    worlds.add(new World(3, 24, "exact", full, Fixtures.window(1, 100, 0)));
+    worlds.add(
+        new World(
+            4, 24, "exact", Fixtures.window(0, 130, 65), new LayerGroup(1, List.of(1), 0, 0)));
+    worlds.add(new World(5, 12, "exact", Fixtures.window(0, 64, 0)));
+    worlds.add(
+        new World(6, 50, "exact", full, Fixtures.window(1, 1, 1), Fixtures.window(2, 200, 0)));
+    Random random = new Random(7);
+    for (int seed = 10; seed < 22; seed++) {
+      worlds.add(
+          new World(seed, 13 + random.nextInt(20), Policies.randomText(random, 1, true), full));
+    }
+    for (int seed = 30; seed < 36; seed++) {
+      worlds.add(
+          new World(
+              seed,
+              20 + random.nextInt(30),
+              Policies.randomText(random, 3, false),
+              full,
+              Fixtures.window(1, 100, 0),
+              new LayerGroup(2, List.of(2), 0, 0)));
+    }
+    return worlds.build();
   }
 
   private static final class Live {
@@ -49,109 +73,178 @@ final class KvCacheSimulationTest {
         written[i] = hash;
       }
     }
+
+    int left() {
+      return tokens.length - cache.computedTokens();
+    }
   }
 
-  @ParameterizedTest(name = "seed {0}, {1} slabs")
+  private final Map<Long, long[]> memory = new HashMap<>(); // group, form and slab -> [64]
+  private final List<Live> live = new ArrayList<>();
+  private World world;
+  private CoolingRule rule;
+  private KvCache cache;
+  private Random random;
+  private int hits;
+  private int refusals;
+  private int coolings;
+
+  @ParameterizedTest(name = "{0}")
   @MethodSource("worlds")
-  void everyTableShowsItsOwnTokens(long seed, int slabs, LayerGroup[] groups) {
-    Map<Long, long[]> memory = new HashMap<>();
-    KvCache cache =
-        Fixtures.cache(slabs, (g, form, slab) -> memory.remove((long) g << 32 | slab), groups);
-    Random random = new Random(seed);
-    List<Live> live = new ArrayList<>();
-    int hits = 0;
-    int refusals = 0;
+  void everyQueryReadsItsOwnTokensInTheRightForm(World world) {
+    this.world = world;
+    KvPolicy policy = ((PolicySetting.Fixed) KvPolicyParser.parse(world.policy())).policy();
+    rule = policy.rule();
+    long budget = world.slabs() * Fixtures.SLAB;
+    cache =
+        Fixtures.cache(
+            budget,
+            policy,
+            (g, form, slab) -> memory.remove(key(g, BlockRef.of(form, slab))),
+            world.groups());
+    random = new Random(world.seed());
     for (int step = 0; step < STEPS; step++) {
       int action = random.nextInt(10);
       if (live.isEmpty() || action < 2 && live.size() < 6) {
-        int[] tokens = randomTokens(random);
-        PrefixMatch match =
-            cache.match(new HashChain(cache.root("")), tokens, 1 + random.nextInt(tokens.length));
-        long expected = cache.availableBytes() - cache.bytesToOpen(match, match.tokens());
-        live.add(new Live(cache.open(match), tokens));
-        assertEquals(expected, cache.availableBytes());
-        hits += match.tokens() > 0 ? 1 : 0;
+        open();
       } else if (action < 8) {
-        Live one = live.get(random.nextInt(live.size()));
-        int left = one.tokens.length - one.cache.computedTokens();
-        int wanted = Math.min(left, 1 + random.nextInt(150));
-        int granted = cache.reserve(one.cache, wanted);
-        assertTrue(granted <= wanted && granted >= 0);
-        refusals += granted < wanted ? 1 : 0;
-        int computed = one.cache.computedTokens();
-        write(memory, groups, one, computed, computed + granted);
-        check(memory, groups, one, computed + granted);
-        cache.publish(one.cache, one.tokens, computed + granted);
-        if (random.nextInt(4) == 0) {
-          cache.keepTail(one.cache);
-        }
-        if (granted == 0 && left > 0) {
-          cache.release(live.remove(random.nextInt(live.size())).cache);
-        }
+        step();
       } else if (action == 8) {
-        cache.release(live.remove(random.nextInt(live.size())).cache);
+        end();
       } else if (random.nextInt(50) == 0) {
-        cache.evict(random.nextInt(slabs + 1) * Fixtures.SLAB);
+        cache.evict(random.nextInt(world.slabs() + 1) * Fixtures.SLAB);
         cache.trim();
       }
       cache.checkIntegrity();
     }
-    assertTrue(hits > STEPS / 100, "only " + hits + " hits");
-    assertTrue(refusals > 0 || slabs >= 40, "memory was never short");
+    assertTrue(hits > STEPS / 150, "only " + hits + " hits");
+    assertTrue(refusals > 0 || world.slabs() >= 30, "memory was never short");
+    assertTrue(coolings > 100 || rule.forms() == 0, "only " + coolings + " coolings");
     live.forEach(one -> cache.release(one.cache));
     cache.checkIntegrity();
     assertEquals(0, cache.stats().usedBytes());
-    cache.evict(slabs * Fixtures.SLAB);
+    cache.evict(budget);
     cache.checkIntegrity();
     assertEquals(0, cache.stats().cachedBytes());
   }
 
+  private void open() {
+    int[] tokens = randomTokens();
+    PrefixMatch match =
+        cache.match(new HashChain(cache.root("")), tokens, 1 + random.nextInt(tokens.length));
+    long expected = cache.availableBytes() - cache.bytesToOpen(match, match.tokens());
+    live.add(new Live(cache.open(match), tokens));
+    assertEquals(expected, cache.availableBytes());
+    hits += match.tokens() > 0 ? 1 : 0;
+  }
+
+  private void end() {
+    Live one = live.remove(random.nextInt(live.size()));
+    if (random.nextBoolean()) {
+      cache.keepTail(one.cache);
+    }
+    cache.release(one.cache);
+  }
+
+  /// One step of a few sequences, some of which lose their blocks before it begins.
+  private void step() {
+    Map<Live, Integer> granted = new HashMap<>();
+    boolean refused = false;
+    for (int i = random.nextInt(3); i >= 0 && !live.isEmpty(); i--) {
+      Live one = live.get(random.nextInt(live.size()));
+      int wanted = Math.min(one.left(), 1 + random.nextInt(random.nextInt(4) == 0 ? 700 : 150));
+      if (wanted > 0 && !granted.containsKey(one)) {
+        int tokens = cache.reserve(one.cache, wanted);
+        assertTrue(tokens <= wanted && tokens >= 0);
+        refusals += tokens < wanted ? 1 : 0;
+        refused |= tokens == 0;
+        granted.put(one, tokens);
+      }
+      cache.checkIntegrity();
+      if (random.nextInt(12) == 0) {
+        Live victim = live.remove(random.nextInt(live.size()));
+        cache.release(victim.cache);
+        granted.remove(victim);
+        cache.checkIntegrity();
+      }
+    }
+    granted.forEach(this::write);
+    for (Cooling cooling : cache.takeCoolings()) {
+      assertTrue(BlockRef.form(cooling.from()) < BlockRef.form(cooling.to()));
+      long[] from = memory.get(key(cooling.group(), cooling.from()));
+      memory.put(key(cooling.group(), cooling.to()), from.clone());
+      coolings++;
+    }
+    granted.forEach(this::read);
+    granted.forEach(
+        (one, tokens) -> {
+          cache.publish(one.cache, one.tokens, one.cache.computedTokens() + tokens);
+          if (random.nextInt(6) == 0) {
+            cache.keepTail(one.cache);
+          }
+          cache.checkIntegrity();
+        });
+    if (refused && !live.isEmpty()) {
+      cache.release(live.remove(random.nextInt(live.size())).cache);
+    }
+  }
+
+  private void write(Live one, int tokens) {
+    int computed = one.cache.computedTokens();
+    for (int position = computed; position < computed + tokens; position++) {
+      for (LayerGroup group : world.groups()) {
+        long key = key(group.id(), ref(one, group, position / 64, BlockRef.EXACT));
+        memory.computeIfAbsent(key, k -> new long[64])[position % 64] = one.written[position];
+      }
+    }
+  }
+
+  private void read(Live one, int tokens) {
+    int computed = one.cache.computedTokens();
+    for (LayerGroup group : world.groups()) {
+      for (int query = computed; query < computed + tokens; query++) {
+        if (query > computed && query % 64 != 0) {
+          continue; // reads what the one before it reads
+        }
+        for (int position = 0; position <= query; position++) {
+          boolean visible =
+              group.isFull() || position > query - group.window() || position < group.sinkTokens();
+          if (visible) {
+            boolean cools = one.cache.table(group.id()).cooledForms() > 0;
+            int form = cools ? rule.form(query / 64, position / 64) : BlockRef.EXACT;
+            long[] slab = memory.get(key(group.id(), ref(one, group, position / 64, form)));
+            assertEquals(one.written[position], slab[position % 64], "group " + group.id());
+          }
+        }
+      }
+    }
+  }
+
+  private static int ref(Live one, LayerGroup group, int block, int form) {
+    BlockTable table = one.cache.table(group.id());
+    int[] refs = new int[table.entries()];
+    table.copyRefs(form, refs, 0);
+    int entry =
+        block < table.sinkBlocks() ? block : block - table.firstBlock() + table.sinkBlocks();
+    assertNotEquals(BlockRef.NONE, refs[entry], "block " + block + " in form " + form);
+    assertEquals(form, BlockRef.form(refs[entry]));
+    return refs[entry];
+  }
+
+  private static long key(int group, int ref) {
+    return (long) group << 32 | ref & 0xFFFFFFFFL;
+  }
+
   /// A few families of prompts, branching at block borders and elsewhere.
-  private static int[] randomTokens(Random random) {
-    int length = 1 + random.nextInt(450);
+  private int[] randomTokens() {
+    int length = 1 + random.nextInt(rule.forms() == 0 ? 450 : 1100);
     int family = random.nextInt(3);
-    int branch = random.nextInt(500);
+    int branch = random.nextInt(1000);
     int other = 1000 * (1 + random.nextInt(3));
     int[] tokens = new int[length];
     for (int i = 0; i < length; i++) {
       tokens[i] = 10_000 * family + i + (i < branch ? 0 : other);
     }
     return tokens;
-  }
-
-  private static void write(
-      Map<Long, long[]> memory, LayerGroup[] groups, Live one, int from, int to) {
-    for (int position = from; position < to; position++) {
-      for (LayerGroup group : groups) {
-        slab(memory, group, one.cache, position / 64)[position % 64] = one.written[position];
-      }
-    }
-  }
-
-  private static void check(Map<Long, long[]> memory, LayerGroup[] groups, Live one, int to) {
-    int next = one.cache.computedTokens();
-    for (LayerGroup group : groups) {
-      for (int position = 0; position < to; position++) {
-        boolean visible =
-            group.isFull() || position > next - group.window() || position < group.sinkTokens();
-        if (visible) {
-          assertEquals(
-              one.written[position],
-              slab(memory, group, one.cache, position / 64)[position % 64],
-              () -> "group " + group.id());
-        }
-      }
-    }
-  }
-
-  private static long[] slab(
-      Map<Long, long[]> memory, LayerGroup group, SequenceCache cache, int block) {
-    BlockTable table = cache.table(group.id());
-    int[] refs = new int[table.entries()];
-    table.copyRefs(refs, 0);
-    int entry =
-        block < table.sinkBlocks() ? block : block - table.firstBlock() + table.sinkBlocks();
-    long key = (long) group.id() << 32 | BlockRef.slab(refs[entry]);
-    return memory.computeIfAbsent(key, k -> new long[64]);
   }
 }
