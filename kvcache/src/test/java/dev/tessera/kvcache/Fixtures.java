@@ -21,7 +21,7 @@ final class Fixtures {
   }
 
   static KvCache cache(int slabs, SlabDiscard discard, LayerGroup... groups) {
-    KvGeometry geometry = new KvGeometry(Arrays.asList(groups), groups.length, 1, 8);
+    KvGeometry geometry = geometry(groups);
     return new KvCache(
         geometry,
         BlockForms.exact(layouts(groups)),
@@ -31,9 +31,13 @@ final class Fixtures {
         discard);
   }
 
+  static KvGeometry geometry(LayerGroup... groups) {
+    return new KvGeometry(Arrays.asList(groups), groups.length, 1, 8);
+  }
+
   /// A cache whose full groups cool by a policy without learned formats.
   static KvCache cache(long bytes, KvPolicy policy, SlabDiscard discard, LayerGroup... groups) {
-    KvGeometry geometry = new KvGeometry(Arrays.asList(groups), groups.length, 1, 8);
+    KvGeometry geometry = geometry(groups);
     return new KvCache(
         geometry,
         forms(policy, geometry),

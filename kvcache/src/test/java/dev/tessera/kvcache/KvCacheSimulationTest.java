@@ -119,7 +119,9 @@ final class KvCacheSimulationTest {
     }
     assertTrue(hits > STEPS / 150, "only " + hits + " hits");
     assertTrue(refusals > 0 || world.slabs() >= 30, "memory was never short");
-    assertTrue(coolings > 100 || rule.forms() == 0, "only " + coolings + " coolings");
+    FormPlan plan = FormPlan.of(policy, Fixtures.geometry(world.groups()));
+    boolean cools = Stream.of(world.groups()).anyMatch(plan::cools);
+    assertTrue(coolings > 100 || !cools, "only " + coolings + " coolings");
     live.forEach(one -> cache.release(one.cache));
     cache.checkIntegrity();
     assertEquals(0, cache.stats().usedBytes());

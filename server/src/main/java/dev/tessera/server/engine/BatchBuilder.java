@@ -3,7 +3,9 @@ package dev.tessera.server.engine;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockTable;
+import dev.tessera.kvcache.Cooling;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /// Flattens a plan into the arrays of a step.
@@ -14,7 +16,8 @@ final class BatchBuilder {
     this.groups = groups;
   }
 
-  StepBatch batch(StepPlan plan) {
+  /// @param coolings of the whole cache, in order
+  StepBatch batch(StepPlan plan, List<Cooling> coolings) {
     List<StepPlan.Chunk> chunks = plan.chunks();
     int[] tokenIds = new int[plan.rows()];
     int[] rowStarts = new int[chunks.size() + 1];
@@ -36,7 +39,24 @@ final class BatchBuilder {
       tables[g] = tables(chunks, g);
     }
     return new StepBatch(
-        tokenIds, rowStarts, firstPositions, tables, logitRows, StepBatch.Coolings.none(groups));
+        tokenIds, rowStarts, firstPositions, tables, logitRows, coolings(coolings));
+  }
+
+  private List<StepBatch.Coolings> coolings(List<Cooling> coolings) {
+    if (coolings.isEmpty()) {
+      return StepBatch.Coolings.none(groups);
+    }
+    List<StepBatch.Coolings> lists = new ArrayList<>(groups);
+    for (int g = 0; g < groups; g++) {
+      int group = g;
+      List<Cooling> own = coolings.stream().filter(cooling -> cooling.group() == group).toList();
+      lists.add(
+          new StepBatch.Coolings(
+              own.stream().mapToInt(Cooling::block).toArray(),
+              own.stream().mapToInt(Cooling::from).toArray(),
+              own.stream().mapToInt(Cooling::to).toArray()));
+    }
+    return lists;
   }
 
   private static StepBatch.BlockTables tables(List<StepPlan.Chunk> chunks, int group) {
@@ -49,11 +69,15 @@ final class BatchBuilder {
       firstBlocks[s] = table.firstBlock();
       sinkBlocks[s] = table.sinkBlocks();
     }
-    int[] refs = new int[starts[chunks.size()]];
+    int forms = 1 + table(chunks.getFirst(), group).cooledForms();
+    int[][] refs = new int[forms][starts[chunks.size()]];
     for (int s = 0; s < chunks.size(); s++) {
-      table(chunks.get(s), group).copyRefs(refs, starts[s]);
+      for (int form = 0; form < forms; form++) {
+        table(chunks.get(s), group).copyRefs(form, refs[form], starts[s]);
+      }
     }
-    return StepBatch.BlockTables.exact(starts, firstBlocks, sinkBlocks, refs);
+    return new StepBatch.BlockTables(
+        starts, firstBlocks, sinkBlocks, refs[0], Arrays.copyOfRange(refs, 1, forms));
   }
 
   private static BlockTable table(StepPlan.Chunk chunk, int group) {

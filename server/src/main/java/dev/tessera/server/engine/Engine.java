@@ -5,6 +5,7 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kvcache.BlockForms;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.MemoryBudget;
@@ -124,7 +125,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
     KvCache cache =
         new KvCache(
             spec.kv(),
-            slabs,
+            BlockForms.exact(slabs),
             config.policy(),
             new MemoryBudget(config.kvBudgetBytes()),
             fingerprint,

@@ -112,7 +112,7 @@ final class EngineCore {
               .formatted(scheduler.running().size(), scheduler.waitingCount(), cache.stats()));
     }
     noteFirstSchedules(plan, start);
-    StepBatch batch = batches.batch(plan);
+    StepBatch batch = batches.batch(plan, cache.takeCoolings());
     List<SampleRequest> requests = batches.sampleRequests(plan);
     long submitted = clock.getAsLong();
     List<SampleOutcome> outcomes = runner.run(batch, requests);

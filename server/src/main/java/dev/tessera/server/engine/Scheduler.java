@@ -119,6 +119,9 @@ final class Scheduler {
   /// Takes the blocks of the running sequence that would be missed least; it waits again.
   void preemptYoungest() {
     Sequence youngest = running.getLast();
+    if (youngest.cache != null) {
+      cache.keepTail(youngest.cache);
+    }
     remove(youngest);
     waiting.add(youngest);
     onPreempted.accept(youngest);

@@ -11,6 +11,7 @@ import dev.tessera.kernels.Backends;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.TensorType;
 import dev.tessera.kernels.testing.TinyDecoder;
+import dev.tessera.kvcache.BlockForms;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvPolicy;
@@ -188,7 +189,7 @@ final class EngineDifferentialTest {
       KvCache cache =
           new KvCache(
               decoder.spec().kv(),
-              slabs,
+              BlockForms.exact(slabs),
               KvPolicy.EXACT,
               new MemoryBudget(budget),
               new byte[0],

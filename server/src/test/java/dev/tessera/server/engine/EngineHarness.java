@@ -1,14 +1,20 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kvcache.BlockForms;
+import dev.tessera.kvcache.CodedFormat;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.ExactFormat;
+import dev.tessera.kvcache.FormLayout;
+import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.MemoryBudget;
+import dev.tessera.kvcache.Rung;
 import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.TileFormat;
 import dev.tessera.kvcache.TileShape;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -36,10 +42,10 @@ final class EngineHarness {
   EngineHarness(EngineConfig config, LayerGroup... groups) {
     this.config = config;
     this.geometry = new KvGeometry(List.of(groups), groups.length, 1, 8);
-    this.runner = new FakeModelRunner(geometry);
+    this.runner = new FakeModelRunner(geometry, config.policy().rule());
     this.runner.maxRows = config.maxStepTokens();
     this.runner.maxLogitRows = config.maxLogitRows();
-    this.cache = cache(geometry, config.kvBudgetBytes(), runner);
+    this.cache = cache(geometry, config, runner);
     this.gate = new AdmissionGate(config.maxQueuedRequests(), config.maxQueuedPromptTokens());
     EngineListener listener =
         new EngineListener() {
@@ -58,7 +64,7 @@ final class EngineHarness {
             config, groups.length, cache, runner, END_TOKENS, gate, listener, () -> runner.nanos);
   }
 
-  static KvCache cache(KvGeometry geometry, long bytes, ModelRunner runner) {
+  static KvCache cache(KvGeometry geometry, EngineConfig config, ModelRunner runner) {
     TileShape shape = TileShape.of(8);
     List<SlabLayout> slabs =
         geometry.groups().stream()
@@ -71,8 +77,43 @@ final class EngineHarness {
                         new ExactFormat(
                             ElementType.F16, ExactFormat.Arrangement.TOKEN_MAJOR, shape)))
             .toList();
+    FormPlan plan = FormPlan.of(config.policy(), geometry);
     return new KvCache(
-        geometry, slabs, KvPolicy.EXACT, new MemoryBudget(bytes), new byte[] {1}, runner::discard);
+        geometry,
+        new BlockForms(
+            plan.rule(),
+            slabs,
+            slabs.stream().map(slab -> forms(plan, slab)).toList(),
+            new byte[0]),
+        config.policy(),
+        new MemoryBudget(config.kvBudgetBytes()),
+        new byte[] {1},
+        runner::discard);
+  }
+
+  private static List<FormLayout> forms(FormPlan plan, SlabLayout slab) {
+    if (!plan.cools(slab.group())) {
+      return List.of();
+    }
+    int layer = slab.group().layers().getFirst();
+    return plan.forms().stream()
+        .map(
+            form ->
+                FormLayout.uniform(
+                    slab.group(),
+                    1,
+                    format(form.keys().get(layer), slab.key(), CodedFormat.Role.KEY),
+                    format(form.values().get(layer), slab.value(), CodedFormat.Role.VALUE)))
+        .toList();
+  }
+
+  private static TileFormat format(
+      FormPlan.TilePlan plan, TileFormat exact, CodedFormat.Role role) {
+    Rung rung = plan.rung();
+    return rung.isExact()
+        ? exact
+        : new CodedFormat(
+            rung.toString(), role, exact.shape(), List.of(rung.bits()), false, rung.spared());
   }
 
   static LayerGroup full() {

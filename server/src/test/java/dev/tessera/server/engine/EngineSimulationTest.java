@@ -2,10 +2,13 @@ package dev.tessera.server.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.kvcache.SequenceCache;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -31,12 +34,19 @@ final class EngineSimulationTest {
   private static final int PATIENCE = 4_000;
 
   /// @param slabs of the budget
-  record World(long seed, int slabs, int maxSequences, int maxRows, List<LayerGroup> groups) {
+  /// @param policy of the cache, its text
+  record World(
+      long seed, int slabs, int maxSequences, int maxRows, List<LayerGroup> groups, String policy) {
     @Override
     public String toString() {
-      return "seed %d, %d slabs, %d sequences, %d rows, windows %s"
+      return "seed %d, %d slabs, %d sequences, %d rows, windows %s, %s"
           .formatted(
-              seed, slabs, maxSequences, maxRows, groups.stream().map(LayerGroup::window).toList());
+              seed,
+              slabs,
+              maxSequences,
+              maxRows,
+              groups.stream().map(LayerGroup::window).toList(),
+              policy);
     }
   }
 
@@ -46,15 +56,22 @@ final class EngineSimulationTest {
     List<LayerGroup> sinks =
         List.of(new LayerGroup(0, List.of(0), 70, 10), new LayerGroup(1, List.of(1), 0, 0));
     List<LayerGroup> windows = List.of(new LayerGroup(0, List.of(0), 130, 0));
+    String i8 = "exact:first=64,last=64;k=i8;v=i8";
+    String ladder = "exact:first=0,last=64;k=p4,p3@128,p2@256;v=p3,p2@192";
     return Stream.of(
-        new World(101, 9, 6, 64, full),
-        new World(102, 14, 8, 32, full),
-        new World(103, 60, 16, 256, full),
-        new World(104, 9, 1, 16, full),
-        new World(105, 18, 6, 64, mixed),
-        new World(106, 40, 8, 128, mixed),
-        new World(107, 17, 8, 48, sinks),
-        new World(108, 8, 8, 64, windows));
+        new World(101, 9, 6, 64, full, "exact"),
+        new World(102, 14, 8, 32, full, "exact"),
+        new World(103, 60, 16, 256, full, "exact"),
+        new World(104, 9, 1, 16, full, "exact"),
+        new World(105, 18, 6, 64, mixed, "exact"),
+        new World(106, 40, 8, 128, mixed, "exact"),
+        new World(107, 17, 8, 48, sinks, "exact"),
+        new World(108, 8, 8, 64, windows, "exact"),
+        new World(109, 9, 6, 64, full, i8),
+        new World(110, 12, 8, 256, full, ladder),
+        new World(111, 40, 12, 512, full, ladder),
+        new World(112, 18, 6, 200, mixed, ladder),
+        new World(113, 17, 8, 48, sinks, "exact:first=64,last=128;k=exact;v=p4,p2@192"));
   }
 
   enum Moment {
@@ -94,6 +111,8 @@ final class EngineSimulationTest {
   @MethodSource("worlds")
   void everyRequestGetsItsOwnTokensAndOneEnd(World world) {
     random = new Random(world.seed());
+    KvPolicy policy =
+        assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse(world.policy())).policy();
     EngineConfig config =
         new EngineConfig(
             100_000,
@@ -101,7 +120,7 @@ final class EngineSimulationTest {
             12,
             3_000,
             world.slabs() * EngineHarness.SLAB,
-            KvPolicy.EXACT,
+            policy,
             1 + random.nextInt(20),
             Math.max(world.maxRows(), world.maxSequences()),
             MAX_EVENTS,
@@ -300,7 +319,12 @@ final class EngineSimulationTest {
   private void checkEvents(Client client) {
     for (int sample = 0; sample < client.request.samples(); sample++) {
       Requests.Expected expected =
-          Requests.alone(engine.geometry, client.request, sample, EngineHarness.END_TOKENS);
+          Requests.alone(
+              engine.geometry,
+              engine.config.policy().rule(),
+              client.request,
+              sample,
+              EngineHarness.END_TOKENS);
       TokenEvent.Finished end = EngineHarness.end(client.events, sample);
       List<Integer> tokens = EngineHarness.tokens(client.events, sample);
       List<Float> scores = scores(client, sample);
@@ -336,6 +360,8 @@ final class EngineSimulationTest {
     EngineStats stats = engine.core.stats();
     String summary = world + ": " + stats + " " + reasons + " " + cancels + " " + overflows;
     assertTrue(stats.prefixHitTokens() > 500, summary);
+    boolean cools = !engine.config.policy().isExact();
+    assertTrue(engine.runner.cooled > (cools ? 1_000 : -1), summary + engine.runner.cooled);
     assertTrue(stats.steps() > STEPS / 2, summary);
     assertTrue(
         reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);

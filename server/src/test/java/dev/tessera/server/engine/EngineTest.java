@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
+import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.KvPolicy;
 import java.time.Duration;
@@ -26,7 +27,7 @@ final class EngineTest {
   private static final KvGeometry GEOMETRY = new KvGeometry(List.of(EngineHarness.full()), 1, 1, 8);
 
   private static final class GatedRunner implements ModelRunner {
-    final FakeModelRunner model = new FakeModelRunner(GEOMETRY);
+    final FakeModelRunner model = new FakeModelRunner(GEOMETRY, CoolingRule.NEVER);
     volatile CountDownLatch open = new CountDownLatch(0);
     final CountDownLatch entered = new CountDownLatch(1);
     volatile RuntimeException failure;
@@ -73,7 +74,7 @@ final class EngineTest {
         new Engine(
             config,
             new Engine.ModelFacts(FakeModelRunner.VOCABULARY, 1, EngineHarness.END_TOKENS),
-            EngineHarness.cache(GEOMETRY, config.kvBudgetBytes(), runner),
+            EngineHarness.cache(GEOMETRY, config, runner),
             runner,
             new EngineListener() {
               @Override

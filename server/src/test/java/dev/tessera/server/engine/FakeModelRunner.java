@@ -4,6 +4,7 @@ import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockRef;
+import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
 import java.util.ArrayList;
@@ -17,7 +18,8 @@ final class FakeModelRunner implements ModelRunner {
   static final int VOCABULARY = 50;
 
   private final KvGeometry geometry;
-  private final Map<Long, long[]> slabs = new HashMap<>(); // group and slab -> [64]
+  private final CoolingRule rule;
+  private final Map<Long, long[]> slabs = new HashMap<>(); // group, form and slab -> [64]
   private long[] logits = new long[0]; // what each logits row's token hangs on
   int maxRows = Integer.MAX_VALUE;
   int maxLogitRows = Integer.MAX_VALUE;
@@ -25,10 +27,12 @@ final class FakeModelRunner implements ModelRunner {
   long nanosPerRow = 100_000;
   long nanos;
   boolean closed;
+  long cooled;
   StepBatch lastBatch;
 
-  FakeModelRunner(KvGeometry geometry) {
+  FakeModelRunner(KvGeometry geometry, CoolingRule rule) {
     this.geometry = geometry;
+    this.rule = rule;
   }
 
   @Override
@@ -40,6 +44,9 @@ final class FakeModelRunner implements ModelRunner {
     check(batch.logitRows().length == requests.size(), requests.size() + " requests");
     for (int s = 0; s < batch.sequences(); s++) {
       store(batch, s);
+    }
+    for (int group = 0; group < batch.coolings().size(); group++) {
+      cool(group, batch.coolings().get(group));
     }
     logits = new long[batch.logitRows().length];
     for (int i = 0; i < logits.length; i++) {
@@ -57,9 +64,18 @@ final class FakeModelRunner implements ModelRunner {
       int position = batch.firstPositions()[s] + row - batch.rowStarts()[s];
       for (LayerGroup group : geometry.groups()) {
         long[] slab =
-            slabs.computeIfAbsent(slabKey(batch, s, group, position), key -> new long[64]);
+            slabs.computeIfAbsent(slabKey(batch, s, group, position, 0), key -> new long[64]);
         slab[position % 64] = slot(batch.tokenIds()[row], position);
       }
+    }
+  }
+
+  private void cool(int group, StepBatch.Coolings coolings) {
+    for (int i = 0; i < coolings.count(); i++) {
+      long[] from = slabs.get(key(group, coolings.from()[i]));
+      check(from != null, "block " + coolings.blocks()[i] + " cools from nothing");
+      slabs.put(key(group, coolings.to()[i]), from.clone());
+      cooled++;
     }
   }
 
@@ -73,9 +89,10 @@ final class FakeModelRunner implements ModelRunner {
     for (LayerGroup group : geometry.groups()) {
       for (int position = 0; position <= last; position++) {
         if (sees(group, last, position)) {
-          long[] slab = slabs.get(slabKey(batch, s, group, position));
+          int form = form(rule, group, last, position);
+          long[] slab = slabs.get(slabKey(batch, s, group, position, form));
           check(slab != null, "position " + position + " was never written");
-          hash = mix(hash, slab[position % 64]);
+          hash = mix(hash, coded(slab[position % 64], form));
         }
       }
     }
@@ -86,7 +103,16 @@ final class FakeModelRunner implements ModelRunner {
     return group.isFull() || position > query - group.window() || position < group.sinkTokens();
   }
 
-  private static long slabKey(StepBatch batch, int s, LayerGroup group, int position) {
+  private static int form(CoolingRule rule, LayerGroup group, int query, int position) {
+    return group.isFull() ? rule.form(query / 64, position / 64) : 0;
+  }
+
+  /// What a slot reads as in a form: nothing that is coded is quite what it was.
+  private static long coded(long slot, int form) {
+    return form == 0 ? slot : mix(slot, form);
+  }
+
+  private static long slabKey(StepBatch batch, int s, LayerGroup group, int position, int form) {
     StepBatch.BlockTables tables = batch.tables()[group.id()];
     int block = position / 64;
     int sinks = tables.sinkBlocks()[s];
@@ -94,17 +120,24 @@ final class FakeModelRunner implements ModelRunner {
     check(
         entry >= 0 && entry < tables.starts()[s + 1] - tables.starts()[s],
         "block " + block + " of sequence " + s + " is not in its table");
-    int ref = tables.refs()[tables.starts()[s] + entry];
-    return (long) group.id() << 32 | BlockRef.slab(ref);
+    int ref = tables.ref(s, block, form);
+    check(ref != BlockRef.NONE, "block " + block + " is not there in form " + form);
+    check(BlockRef.form(ref) == form, "block " + block + " is there in another form");
+    return key(group.id(), ref);
+  }
+
+  private static long key(int group, int ref) {
+    return (long) group << 32 | ref & 0xFFFFFFFFL;
   }
 
   /// The same, from the tokens alone: the oracle.
-  static long read(KvGeometry geometry, int[] tokens, int last) {
+  static long read(KvGeometry geometry, CoolingRule rule, int[] tokens, int last) {
     long hash = 1;
     for (LayerGroup group : geometry.groups()) {
       for (int position = 0; position <= last; position++) {
         if (sees(group, last, position)) {
-          hash = mix(hash, slot(tokens[position], position));
+          int form = form(rule, group, last, position);
+          hash = mix(hash, coded(slot(tokens[position], position), form));
         }
       }
     }
@@ -159,7 +192,7 @@ final class FakeModelRunner implements ModelRunner {
 
   @Override
   public void discard(int group, int form, int slab) {
-    slabs.remove((long) group << 32 | slab);
+    slabs.remove(key(group, BlockRef.of(form, slab)));
   }
 
   @Override

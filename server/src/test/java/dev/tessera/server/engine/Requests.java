@@ -1,6 +1,7 @@
 package dev.tessera.server.engine;
 
 import dev.tessera.kernels.SampleOutcome;
+import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -127,6 +128,16 @@ final class Requests {
 
   static Expected alone(
       KvGeometry geometry, GenerationRequest request, int sample, Set<Integer> endTokens) {
+    return alone(geometry, CoolingRule.NEVER, request, sample, endTokens);
+  }
+
+  /// @param rule which form a query reads
+  static Expected alone(
+      KvGeometry geometry,
+      CoolingRule rule,
+      GenerationRequest request,
+      int sample,
+      Set<Integer> endTokens) {
     Set<Integer> ends = new HashSet<>(request.stopTokens());
     if (!request.ignoreEos()) {
       ends.addAll(endTokens);
@@ -144,7 +155,7 @@ final class Requests {
     List<Integer> output = new ArrayList<>();
     if (sample == 0 && request.sampling().promptLogprobs() >= 0) {
       for (int i = 1; i < tokens.length; i++) {
-        long logits = FakeModelRunner.read(geometry, tokens, i - 1);
+        long logits = FakeModelRunner.read(geometry, rule, tokens, i - 1);
         switch (FakeModelRunner.choose(logits, sampling.score(0, tokens[i]))) {
           case SampleOutcome.Broken broken -> {
             return new Expected(scores, output, FinishReason.ERROR, null);
@@ -154,7 +165,7 @@ final class Requests {
       }
     }
     while (output.size() < request.maxTokens()) {
-      long logits = FakeModelRunner.read(geometry, tokens, tokens.length - 1);
+      long logits = FakeModelRunner.read(geometry, rule, tokens, tokens.length - 1);
       switch (FakeModelRunner.choose(logits, sampling.choose(0, output.size()))) {
         case SampleOutcome.Broken broken -> {
           return new Expected(scores, output, FinishReason.ERROR, null);
