@@ -73,6 +73,12 @@ public record KvPolicy(
     return lastTokens == 0;
   }
 
+  /// Whether it names a format that something has to be learned for.
+  public boolean isLearned() {
+    return ladders(keys, values, layers)
+        .anyMatch(ladder -> ladder.full().family() == Rung.Family.SPECTRAL);
+  }
+
   /// The ladders of a layer.
   public LayerLadders layer(int layer) {
     return Objects.requireNonNullElseGet(layers.get(layer), () -> new LayerLadders(keys, values));

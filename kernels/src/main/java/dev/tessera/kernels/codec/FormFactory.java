@@ -43,6 +43,11 @@ public final class FormFactory {
 
     /// The mean that turns with the position, or null where it is not worth its arithmetic.
     @Nullable Turn turn(int layer, int kvHead);
+
+    /// A hash of all of it: codes that depend on something else mean something else.
+    default byte[] epoch() {
+      return new byte[0];
+    }
   }
 
   private final FormPlan plan;

@@ -4,7 +4,10 @@ import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendUnavailableException;
 import dev.tessera.kernels.Backends;
+import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.KvPolicyParser;
+import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.kvcache.TileShape;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
@@ -61,7 +64,8 @@ final class LoadedEngine implements AutoCloseable {
   /// @throws CommandFailure with what, where, expected and found
   static LoadedEngine load(Configuration configuration, Function<String, EngineListener> listener)
       throws InterruptedException {
-    requireExactTiles(configuration);
+    KvPolicy policy = policy(configuration);
+    FormFactory.KeyKnowledge keys = keys(policy);
     try (var progress = new Progress()) {
       Backends.Choice choice = choose(configuration);
       Model model = null;
@@ -69,7 +73,8 @@ final class LoadedEngine implements AutoCloseable {
       try {
         Path path = obtain(configuration, progress);
         model = Models.open(path);
-        LoadedEngine loaded = load(configuration, listener, path, model, choice, progress);
+        LoadedEngine loaded =
+            load(configuration, policy, keys, listener, path, model, choice, progress);
         done = true;
         return loaded;
       } finally {
@@ -104,6 +109,8 @@ final class LoadedEngine implements AutoCloseable {
 
   private static LoadedEngine load(
       Configuration configuration,
+      KvPolicy policy,
+      FormFactory.KeyKnowledge keys,
       Function<String, EngineListener> listener,
       Path path,
       Model model,
@@ -118,11 +125,12 @@ final class LoadedEngine implements AutoCloseable {
     LOG.log(Level.INFO, "model {0} ({1}), {2}", model.name(), model.description(), path);
     Engine engine =
         Engine.create(
-            engineConfig(configuration, model, cacheBytes),
+            engineConfig(configuration, policy, model, cacheBytes),
             choice.backend(),
             model.spec(),
             model.weights(),
             model.fingerprint(),
+            keys,
             model.tokenizer().endOfGeneration(),
             listener.apply(names.getFirst()),
             progress.share("loading"));
@@ -161,17 +169,32 @@ final class LoadedEngine implements AutoCloseable {
     return hasIsa && backend.equals(Backends.AUTO) ? Backends.NATIVE : backend;
   }
 
-  private static void requireExactTiles(Configuration configuration) {
-    String policy = configuration.get(Options.KV_POLICY);
-    if (!policy.equals(Options.KV_POLICY.absent())) {
-      throw CommandFailure.usage(
-          "--kv-cache: 'exact' is the only form of tiles so far, is '%s'"
-              .formatted(Texts.printable(policy)));
+  /// The cache's policy, refused before anything is loaded if it cannot be served.
+  private static KvPolicy policy(Configuration configuration) {
+    try {
+      return switch (KvPolicyParser.parse(configuration.get(Options.KV_POLICY))) {
+        case PolicySetting.Fixed(KvPolicy policy) -> policy;
+        case PolicySetting.Auto auto ->
+            throw CommandFailure.usage("--kv-cache: 'auto' is not in this version");
+      };
+    } catch (IllegalArgumentException e) {
+      throw CommandFailure.usage(Texts.printable(String.valueOf(e.getMessage())));
     }
   }
 
+  /// What the policy needs to know of the model's keys.
+  private static FormFactory.KeyKnowledge keys(KvPolicy policy) {
+    if (policy.isLearned()) {
+      throw CommandFailure.usage(
+          "--kv-cache: %s: the formats s4, s3 and s2 are learned from the model, which is not in"
+                  .formatted(policy.text())
+              + " this version; i8 and p5 to p2 are there");
+    }
+    return FormFactory.KeyKnowledge.NONE;
+  }
+
   private static EngineConfig engineConfig(
-      Configuration configuration, Model model, long cacheBytes) {
+      Configuration configuration, KvPolicy policy, Model model, long cacheBytes) {
     int context = configuration.get(Options.CONTEXT);
     if (context > model.spec().maxPositions()) {
       LOG.log(
@@ -181,13 +204,15 @@ final class LoadedEngine implements AutoCloseable {
           model.spec().maxPositions());
     }
     int parallel = configuration.get(Options.PARALLEL);
+    long tails = configuration.get(Options.KV_TAILS);
     return new EngineConfig(
         context == 0 ? model.spec().maxPositions() : context,
         parallel,
         configuration.get(Options.MAX_QUEUED_REQUESTS),
         configuration.get(Options.MAX_QUEUED_PROMPT_TOKENS),
         cacheBytes,
-        KvPolicy.EXACT,
+        tails == 0 ? EngineConfig.defaultTailBytes(cacheBytes) : tails,
+        policy,
         configuration.get(Options.TARGET_STEP_MILLIS),
         Math.max(parallel, configuration.get(Options.MAX_STEP_TOKENS)),
         configuration.get(Options.MAX_QUEUED_EVENTS),

@@ -134,7 +134,15 @@ final class Options {
           "POLICY",
           "exact",
           Function.identity(),
-          "Form of the tiles; 'exact' is the only one so far");
+          "Form of the tiles: exact, or which formats they cool to with age");
+  static final Option<Long> KV_TAILS =
+      new Option<>(
+          "kv-cache.tail-memory",
+          "",
+          "SIZE",
+          "0",
+          ByteSize::parse,
+          "Of it, memory of exact copies for later prompts; 0 for an eighth");
 
   static final Option<Integer> PARALLEL =
       new Option<>(
@@ -256,6 +264,7 @@ final class Options {
           THREADS,
           KV_MEMORY,
           KV_POLICY,
+          KV_TAILS,
           PARALLEL,
           MAX_QUEUED_REQUESTS,
           MAX_QUEUED_PROMPT_TOKENS,

@@ -1,17 +1,23 @@
 package dev.tessera.server.engine;
 
 import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.CooledForm;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.BlockForms;
+import dev.tessera.kvcache.FormLayout;
+import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.MemoryBudget;
 import dev.tessera.kvcache.SlabLayout;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.Set;
@@ -100,15 +106,18 @@ public final class Engine implements TokenEngine, AutoCloseable {
   /// Loads a decoder on a backend and starts to serve it.
   ///
   /// @param fingerprint of the model, for the block hashes
+  /// @param keys what was learned of the model's keys, for the forms of the cache's policy
   /// @param endTokens tokens that end a generation
   /// @param progress called with the share of the loading that is done, from 0 to 1
-  /// @throws IllegalArgumentException if not even one token fits into the cache's budget
+  /// @throws IllegalArgumentException if not even one token fits into the cache's budget, or if the
+  ///   policy is not for this model or this backend
   public static Engine create(
       EngineConfig config,
       Backend backend,
       DecoderSpec spec,
       DecoderWeights weights,
       byte[] fingerprint,
+      FormFactory.KeyKnowledge keys,
       Set<Integer> endTokens,
       EngineListener listener,
       DoubleConsumer progress) {
@@ -120,31 +129,60 @@ public final class Engine implements TokenEngine, AutoCloseable {
             config.maxLogitRows(),
             config.maxSequences(),
             KvCache.slabCapacities(slabs, config.kvBudgetBytes()));
+    FormPlan plan = FormPlan.of(config.policy(), spec.kv());
+    CooledForms forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());
     DecoderSession session = backend.load(spec, weights, limits, progress);
+    cool(session, forms, config, backend);
     ModelRunner runner = new DecoderRunner(session);
     KvCache cache =
         new KvCache(
             spec.kv(),
-            BlockForms.exact(slabs),
+            blockForms(slabs, forms, keys),
             config.policy(),
-            new MemoryBudget(config.kvBudgetBytes()),
+            new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
             fingerprint,
             runner::discard);
     ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
     Engine engine = new Engine(config, facts, cache, runner, listener);
     LOG.log(
         Level.INFO,
-        "serving on {0}: context {1}, {2} sequences, {3} MiB of KV-cache for {4} tokens,"
-            + " {5} MiB of weights, {6} MiB of scratch",
+        "serving on {0}: context {1}, {2} sequences, {3} MiB of KV-cache for {4} tokens"
+            + " ({7}), {5} MiB of weights, {6} MiB of scratch",
         backend.name(),
         Integer.toString(engine.contextTokens),
         config.maxSequences(),
         config.kvBudgetBytes() >> 20,
         Integer.toString(cache.capacityTokens(Integer.MAX_VALUE)),
         session.weightBytes() >> 20,
-        session.scratchBytes() >> 20);
+        session.scratchBytes() >> 20,
+        config.policy().text());
     engine.start();
     return engine;
+  }
+
+  static BlockForms blockForms(
+      List<SlabLayout> slabs, CooledForms forms, FormFactory.KeyKnowledge keys) {
+    List<List<FormLayout>> layouts = new ArrayList<>();
+    for (int group = 0; group < slabs.size(); group++) {
+      layouts.add(forms.of(group).stream().map(CooledForm::layout).toList());
+    }
+    return new BlockForms(forms.rule(), slabs, layouts, keys.epoch());
+  }
+
+  private static void cool(
+      DecoderSession session, CooledForms forms, EngineConfig config, Backend backend) {
+    if (config.policy().isExact()) {
+      return;
+    }
+    try {
+      session.cool(forms);
+    } catch (UnsupportedOperationException e) {
+      session.close();
+      throw new IllegalArgumentException(
+          "cache policy %s: backend %s: %s (--kv-cache, kv-cache.policy)"
+              .formatted(config.policy().text(), backend.name(), e.getMessage()),
+          e);
+    }
   }
 
   private static void requireOneBlock(List<SlabLayout> slabs, long budget) {

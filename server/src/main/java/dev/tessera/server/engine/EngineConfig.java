@@ -9,6 +9,8 @@ import dev.tessera.kvcache.KvPolicy;
 /// @param maxQueuedRequests accepted requests that may wait for their first step
 /// @param maxQueuedPromptTokens prompt tokens that may wait for their first step
 /// @param kvBudgetBytes bytes of the tiles
+/// @param tailBudgetBytes of these, what copies may take that exist only so that later prompts can
+///   go on behind a prefix
 /// @param policy form of the tiles
 /// @param targetStepMillis time that a step should take at most: what a stream waits for its next
 ///   token while prompts are computed
@@ -21,6 +23,7 @@ public record EngineConfig(
     int maxQueuedRequests,
     long maxQueuedPromptTokens,
     long kvBudgetBytes,
+    long tailBudgetBytes,
     KvPolicy policy,
     int targetStepMillis,
     int maxStepTokens,
@@ -36,6 +39,7 @@ public record EngineConfig(
     requireAtLeast("scheduler.max-queued-requests", maxQueuedRequests, 1);
     requireAtLeast("scheduler.max-queued-prompt-tokens", maxQueuedPromptTokens, 1);
     requireAtLeast("kv-cache.memory", kvBudgetBytes, 1);
+    requireAtLeast("kv-cache.tail-memory", tailBudgetBytes, 0);
     requireAtLeast("scheduler.target-step-millis", targetStepMillis, 1);
     requireAtLeast("scheduler.max-step-tokens", maxStepTokens, maxSequences);
     requireAtLeast("scheduler.max-queued-events", maxQueuedEvents, 1);
@@ -50,11 +54,17 @@ public record EngineConfig(
         1_024,
         4_000_000,
         kvBudgetBytes,
+        defaultTailBytes(kvBudgetBytes),
         KvPolicy.EXACT,
         60,
         Math.max(1_024, maxSequences),
         16_384,
         60_000);
+  }
+
+  /// What tails may take where nothing else is said.
+  public static long defaultTailBytes(long kvBudgetBytes) {
+    return kvBudgetBytes / 8;
   }
 
   /// Logits rows of a step at most.

@@ -1,6 +1,7 @@
 package dev.tessera.server.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
@@ -8,14 +9,19 @@ import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendProvider;
 import dev.tessera.kernels.Backends;
+import dev.tessera.kernels.CooledForms;
+import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.TensorType;
+import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.testing.TinyDecoder;
-import dev.tessera.kvcache.BlockForms;
+import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.MemoryBudget;
+import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.kvcache.SlabLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -39,6 +45,11 @@ final class EngineDifferentialTest {
   /// @param together whether all requests run at once, or one after the other
   record Company(int rows, int preemptEvery, int slabs, boolean together) {}
 
+  private static final int[] SHORT = {1, 63, 64, 65, 130, 190, 90, 150};
+
+  /// Long enough for blocks to cool.
+  private static final int[] LONG = {1, 130, 64, 255, 330, 256, 390, 190};
+
   private static final Company ALONE = new Company(512, 0, 100, false);
 
   private static final List<Company> COMPANIES =
@@ -49,42 +60,57 @@ final class EngineDifferentialTest {
           new Company(70, 3, 100, true),
           new Company(33, 5, 7, true));
 
+  /// One rung, a ladder of several ages, and layers that differ.
+  private static final List<String> COOLING =
+      List.of(
+          "exact:first=64,last=64;k=i8;v=i8",
+          "exact:first=0,last=64;k=p4,p3@128;v=p4,p2@192",
+          "exact:first=64,last=64;k=p4;v=p3;layers.0=i8;layers.1.k=exact");
+
+  private static final List<TinyDecoder> DECODERS =
+      List.of(
+          TinyDecoder.builder().build(1),
+          TinyDecoder.builder()
+              .layers(3)
+              .window(70, 3, 2)
+              .types(TensorType.Q8_0, TensorType.Q8_0)
+              .headNorms()
+              .build(2),
+          TinyDecoder.builder()
+              .heads(8, 2, 24)
+              .types(TensorType.Q4_1, TensorType.Q8_0)
+              .bias()
+              .tied()
+              .build(3));
+
   static Stream<Object[]> cases() {
-    List<TinyDecoder> decoders =
-        List.of(
-            TinyDecoder.builder().build(1),
-            TinyDecoder.builder()
-                .layers(3)
-                .window(70, 3, 2)
-                .types(TensorType.Q8_0, TensorType.Q8_0)
-                .headNorms()
-                .build(2),
-            TinyDecoder.builder()
-                .heads(8, 2, 24)
-                .types(TensorType.Q4_1, TensorType.Q8_0)
-                .bias()
-                .tied()
-                .build(3));
-    return Backends.providers().stream()
-        .flatMap(
-            provider ->
-                decoders.stream()
-                    .map(
-                        decoder ->
-                            new Object[] {provider.name(), decoders.indexOf(decoder), decoder}));
+    List<Object[]> cases = new ArrayList<>();
+    for (BackendProvider provider : Backends.providers()) {
+      for (int decoder = 0; decoder < DECODERS.size(); decoder++) {
+        cases.add(new Object[] {provider.name(), decoder, "exact"});
+        for (String policy : COOLING) {
+          cases.add(new Object[] {provider.name(), decoder, policy});
+        }
+      }
+    }
+    return cases.stream();
   }
 
-  @ParameterizedTest(name = "{0}, decoder {1}")
+  @ParameterizedTest(name = "{0}, decoder {1}, {2}")
   @MethodSource("cases")
-  void theCompanyChangesNothing(String backendName, int index, TinyDecoder decoder) {
+  void theCompanyChangesNothing(String backendName, int index, String policyText) {
+    TinyDecoder decoder = DECODERS.get(index);
+    KvPolicy policy =
+        assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse(policyText)).policy();
     try (Backend backend = open(backendName)) {
-      List<GenerationRequest> requests = requests(decoder.spec().vocabulary());
-      List<List<String>> alone = run(backend, decoder, ALONE, unshared(requests));
+      List<GenerationRequest> requests =
+          requests(decoder.spec().vocabulary(), policy.isExact() ? SHORT : LONG);
+      List<List<String>> alone = run(backend, decoder, policy, ALONE, unshared(requests));
       for (Company company : COMPANIES) {
         // Everything twice: the second time the prompts are in the cache, as far as there is room.
         List<GenerationRequest> twice = new ArrayList<>(requests);
         twice.addAll(requests);
-        List<List<String>> results = run(backend, decoder, company, twice);
+        List<List<String>> results = run(backend, decoder, policy, company, twice);
         for (int i = 0; i < twice.size(); i++) {
           int request = i % requests.size();
           assertEquals(alone.get(request), results.get(i), company + ", request " + i);
@@ -121,10 +147,9 @@ final class EngineDifferentialTest {
     };
   }
 
-  private static List<GenerationRequest> requests(int vocabulary) {
+  private static List<GenerationRequest> requests(int vocabulary, int[] lengths) {
     List<GenerationRequest> requests = new ArrayList<>();
     Random random = new Random(11);
-    int[] lengths = {1, 63, 64, 65, 130, 190, 90, 150};
     for (int i = 0; i < lengths.length; i++) {
       int family = i % 2;
       int[] prompt = new int[lengths[i]];
@@ -162,7 +187,11 @@ final class EngineDifferentialTest {
 
   /// Runs requests and describes what came out of each, bit by bit.
   private static List<List<String>> run(
-      Backend backend, TinyDecoder decoder, Company company, List<GenerationRequest> requests) {
+      Backend backend,
+      TinyDecoder decoder,
+      KvPolicy policy,
+      Company company,
+      List<GenerationRequest> requests) {
     List<SlabLayout> slabs = List.of(backend.exactSlabs(decoder.spec()));
     long budget = company.slabs() * slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
     EngineConfig config =
@@ -172,7 +201,8 @@ final class EngineDifferentialTest {
             1_000,
             1_000_000,
             budget,
-            KvPolicy.EXACT,
+            budget / 8,
+            policy,
             1_000,
             company.rows(),
             10_000,
@@ -183,14 +213,29 @@ final class EngineDifferentialTest {
             config.maxLogitRows(),
             MAX_SEQUENCES,
             KvCache.slabCapacities(slabs, budget));
-    try (ModelRunner runner =
-        new DecoderRunner(
-            backend.load(decoder.spec(), decoder.weights(), limits, progress -> {}))) {
+    CooledForms forms =
+        new FormFactory(
+                FormPlan.of(policy, decoder.spec().kv()),
+                decoder.spec(),
+                slabs,
+                FormFactory.KeyKnowledge.NONE)
+            .create(budget);
+    DecoderSession session =
+        backend.load(decoder.spec(), decoder.weights(), limits, progress -> {});
+    if (!policy.isExact()) {
+      try {
+        session.cool(forms);
+      } catch (UnsupportedOperationException e) {
+        session.close();
+        abort(e.getMessage());
+      }
+    }
+    try (ModelRunner runner = new DecoderRunner(session)) {
       KvCache cache =
           new KvCache(
               decoder.spec().kv(),
-              BlockForms.exact(slabs),
-              KvPolicy.EXACT,
+              Engine.blockForms(slabs, forms, FormFactory.KeyKnowledge.NONE),
+              policy,
               new MemoryBudget(budget),
               new byte[0],
               runner::discard);

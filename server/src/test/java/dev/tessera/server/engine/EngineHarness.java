@@ -86,7 +86,7 @@ final class EngineHarness {
             slabs.stream().map(slab -> forms(plan, slab)).toList(),
             new byte[0]),
         config.policy(),
-        new MemoryBudget(config.kvBudgetBytes()),
+        new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
         new byte[] {1},
         runner::discard);
   }
@@ -132,6 +132,7 @@ final class EngineHarness {
         1_000,
         1_000_000,
         slabs * SLAB,
+        slabs * SLAB / 8,
         KvPolicy.EXACT,
         20,
         maxStepTokens,

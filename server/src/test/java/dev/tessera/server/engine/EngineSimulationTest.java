@@ -120,6 +120,7 @@ final class EngineSimulationTest {
             12,
             3_000,
             world.slabs() * EngineHarness.SLAB,
+            world.slabs() * EngineHarness.SLAB / 8,
             policy,
             1 + random.nextInt(20),
             Math.max(world.maxRows(), world.maxSequences()),
