@@ -56,8 +56,7 @@ public final class FormFactory {
   private final KeyKnowledge keys;
 
   /// @param exact layouts of the exact slabs, one per layer group
-  public FormFactory(
-      FormPlan plan, DecoderSpec spec, List<SlabLayout> exact, KeyKnowledge keys) {
+  public FormFactory(FormPlan plan, DecoderSpec spec, List<SlabLayout> exact, KeyKnowledge keys) {
     this.plan = plan;
     this.spec = spec;
     this.exact = exact;
@@ -95,10 +94,12 @@ public final class FormFactory {
       List<List<@Nullable TileCode>> formValues = ofForm(valueCodes, form);
       var layout =
           new FormLayout(
-              group, spec.kvHeads(), formats(formKeys, slab.key()), formats(formValues, slab.value()));
+              group,
+              spec.kvHeads(),
+              formats(formKeys, slab.key()),
+              formats(formValues, slab.value()));
       forms.add(
-          new CooledForm(
-              layout, formKeys, formValues, KvCache.slabCapacity(layout, budgetBytes)));
+          new CooledForm(layout, formKeys, formValues, KvCache.slabCapacity(layout, budgetBytes)));
     }
     return forms;
   }
