@@ -4,7 +4,6 @@ import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendUnavailableException;
 import dev.tessera.kernels.Backends;
-import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.PolicySetting;
@@ -12,6 +11,9 @@ import dev.tessera.kvcache.TileShape;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
+import dev.tessera.models.calibration.CalibratedKeys;
+import dev.tessera.models.calibration.CalibrationCache;
+import dev.tessera.models.calibration.Calibrator;
 import dev.tessera.models.hub.ModelReference;
 import dev.tessera.models.hub.ModelStore;
 import dev.tessera.models.template.ChatTemplate;
@@ -29,6 +31,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.DoubleConsumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -65,7 +68,6 @@ final class LoadedEngine implements AutoCloseable {
   static LoadedEngine load(Configuration configuration, Function<String, EngineListener> listener)
       throws InterruptedException {
     KvPolicy policy = policy(configuration);
-    FormFactory.KeyKnowledge keys = keys(policy);
     try (var progress = new Progress()) {
       Backends.Choice choice = choose(configuration);
       Model model = null;
@@ -73,8 +75,7 @@ final class LoadedEngine implements AutoCloseable {
       try {
         Path path = obtain(configuration, progress);
         model = Models.open(path);
-        LoadedEngine loaded =
-            load(configuration, policy, keys, listener, path, model, choice, progress);
+        LoadedEngine loaded = load(configuration, policy, listener, path, model, choice, progress);
         done = true;
         return loaded;
       } finally {
@@ -110,7 +111,6 @@ final class LoadedEngine implements AutoCloseable {
   private static LoadedEngine load(
       Configuration configuration,
       KvPolicy policy,
-      FormFactory.KeyKnowledge keys,
       Function<String, EngineListener> listener,
       Path path,
       Model model,
@@ -123,14 +123,15 @@ final class LoadedEngine implements AutoCloseable {
     ChatTemplate template = template(configuration, model);
     List<String> names = names(configuration, model, path);
     LOG.log(Level.INFO, "model {0} ({1}), {2}", model.name(), model.description(), path);
+    EngineConfig config = engineConfig(configuration, policy, model, cacheBytes);
     Engine engine =
         Engine.create(
-            engineConfig(configuration, policy, model, cacheBytes),
+            config,
             choice.backend(),
             model.spec(),
             model.weights(),
             model.fingerprint(),
-            keys,
+            teacher(model, path, config.contextTokens(), progress.share("learning the keys")),
             model.tokenizer().endOfGeneration(),
             listener.apply(names.getFirst()),
             progress.share("loading"));
@@ -182,15 +183,17 @@ final class LoadedEngine implements AutoCloseable {
     }
   }
 
-  /// What the policy needs to know of the model's keys.
-  private static FormFactory.KeyKnowledge keys(KvPolicy policy) {
-    if (policy.isLearned()) {
-      throw CommandFailure.usage(
-          "--kv-cache: %s: the formats s4, s3 and s2 are learned from the model, which is not in"
-                  .formatted(policy.text())
-              + " this version; i8 and p5 to p2 are there");
-    }
-    return FormFactory.KeyKnowledge.NONE;
+  /// Learns what the model's keys are like, or reads it where an earlier start has left it.
+  private static Engine.KeyTeacher teacher(
+      Model model, Path path, int context, DoubleConsumer progress) {
+    var kept = new CalibrationCache(path, new ModelStore(System.getenv()).cache());
+    return (session, limits) ->
+        new CalibratedKeys(
+            kept.get(
+                model.fingerprint(),
+                model.spec(),
+                () -> new Calibrator(session, limits).learn(model.tokenizer(), context, progress)),
+            model.spec());
   }
 
   private static EngineConfig engineConfig(

@@ -45,6 +45,12 @@ public final class Engine implements TokenEngine, AutoCloseable {
     record CancelAll() implements Command {}
   }
 
+  /// Learns what a model's keys are like, on a session that serves nobody yet.
+  @FunctionalInterface
+  public interface KeyTeacher {
+    FormFactory.KeyKnowledge learn(DecoderSession session, SessionLimits limits);
+  }
+
   /// What the engine needs to know of a model.
   ///
   /// @param endTokens tokens that end a generation
@@ -106,7 +112,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   /// Loads a decoder on a backend and starts to serve it.
   ///
   /// @param fingerprint of the model, for the block hashes
-  /// @param keys what was learned of the model's keys, for the forms of the cache's policy
+  /// @param teacher asked only where the cache's policy has formats that are learned
   /// @param endTokens tokens that end a generation
   /// @param progress called with the share of the loading that is done, from 0 to 1
   /// @throws IllegalArgumentException if not even one token fits into the cache's budget, or if the
@@ -117,7 +123,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
       DecoderSpec spec,
       DecoderWeights weights,
       byte[] fingerprint,
-      FormFactory.KeyKnowledge keys,
+      KeyTeacher teacher,
       Set<Integer> endTokens,
       EngineListener listener,
       DoubleConsumer progress) {
@@ -130,9 +136,19 @@ public final class Engine implements TokenEngine, AutoCloseable {
             config.maxSequences(),
             KvCache.slabCapacities(slabs, config.kvBudgetBytes()));
     FormPlan plan = FormPlan.of(config.policy(), spec.kv());
-    CooledForms forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());
     DecoderSession session = backend.load(spec, weights, limits, progress);
-    cool(session, forms, config, backend);
+    FormFactory.KeyKnowledge keys = FormFactory.KeyKnowledge.NONE;
+    CooledForms forms;
+    try {
+      if (config.policy().isLearned()) {
+        keys = teacher.learn(session, limits);
+      }
+      forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());
+      cool(session, forms, config, backend);
+    } catch (RuntimeException e) {
+      session.close();
+      throw e;
+    }
     ModelRunner runner = new DecoderRunner(session);
     KvCache cache =
         new KvCache(
@@ -177,7 +193,6 @@ public final class Engine implements TokenEngine, AutoCloseable {
     try {
       session.cool(forms);
     } catch (UnsupportedOperationException e) {
-      session.close();
       throw new IllegalArgumentException(
           "cache policy %s: backend %s: %s (--kv-cache, kv-cache.policy)"
               .formatted(config.policy().text(), backend.name(), e.getMessage()),
