@@ -86,7 +86,7 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
   /// @param before what the session knew
   /// @throws IllegalStateException if it has been told others
   public void requireFirst(CooledForms before, DecoderSpec spec) {
-    if (before != NONE) {
+    if (!before.groups().isEmpty()) {
       throw new IllegalStateException("the forms of this session were announced already");
     }
     Shapes.require("groups of cooled forms", groups.size(), spec.kv().groups().size());

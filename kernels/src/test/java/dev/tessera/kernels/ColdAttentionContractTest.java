@@ -69,8 +69,7 @@ final class ColdAttentionContractTest {
     List<Ladder> keys = SampleCodes.keys(32);
     List<Ladder> values = SampleCodes.values(32);
     for (int shared = 1; shared <= 8; shared++) {
-      cases.add(
-          new ColdCase("mixed", 3 * shared, 3, 32, 70, 400, 0, List.of(2), keys, values));
+      cases.add(new ColdCase("mixed", 3 * shared, 3, 32, 70, 400, 0, List.of(2), keys, values));
     }
     cases.add(new ColdCase("a whole prompt", 3, 3, 32, 333, 333, 0, List.of(1, 2), keys, values));
     cases.add(new ColdCase("soft-capped", 4, 2, 32, 5, 300, 2.5f, List.of(1), keys, values));
@@ -109,8 +108,7 @@ final class ColdAttentionContractTest {
   /// Keys with the mean that each head's code turns, so that a code meets what it was made for.
   private static AttentionProblem problem(ColdCase c) {
     var random = new Random(c.toString().hashCode());
-    float[] k =
-        RandomTensors.coarseGaussians(c.context() * c.kvHeads() * c.headDim(), 1, random);
+    float[] k = RandomTensors.coarseGaussians(c.context() * c.kvHeads() * c.headDim(), 1, random);
     for (int head = 0; head < c.kvHeads(); head++) {
       Turn turn = c.keys().get(head % c.keys().size()).codes().getFirst().turn();
       for (int position = 0; turn != null && position < c.context(); position++) {

@@ -178,10 +178,7 @@ final class NativeSession implements DecoderSession {
   @Override
   public void cool(CooledForms forms) {
     requireIdle();
-    forms.require(spec);
-    if (!this.forms.groups().isEmpty()) {
-      throw new IllegalStateException("cooled forms were announced before");
-    }
+    forms.requireFirst(this.forms, spec);
     if (!forms.groups().isEmpty()) {
       scratchBytes += decoder.cool(forms);
       this.forms = forms;

@@ -159,8 +159,7 @@ final class ScalarSession implements DecoderSession {
   }
 
   /// Rotates queries and keys to their positions, and stores keys and values.
-  private void store(
-      StepBatch batch, int layer, int sequence, double[] q, double[] k, double[] v) {
+  private void store(StepBatch batch, int layer, int sequence, double[] q, double[] k, double[] v) {
     RopeSpec rope = spec.ropes().get(spec.layers().get(layer).rope());
     Context context = context(batch, layer, sequence);
     int headDim = spec.headDim();

@@ -93,6 +93,7 @@ final class EngineTest {
         queued,
         queuedTokens,
         20 * EngineHarness.SLAB,
+        0,
         KvPolicy.EXACT,
         20,
         64,
