@@ -1,11 +1,13 @@
 package dev.tessera.models.calibration;
 
+import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.TileShape;
+import dev.tessera.models.Model;
 import dev.tessera.models.tokenizer.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,7 +25,10 @@ public final class Calibrator {
 
   private static final int MOST_CHUNK_TOKENS = 256;
 
-  /// The forward pass takes this share of the time.
+  /// Loading takes this share of the time, where it is part of it.
+  private static final double LOAD_SHARE = 0.2;
+
+  /// The forward pass takes this share of the rest.
   private static final double PASS_SHARE = 0.8;
 
   private final DecoderSession session;
@@ -46,6 +51,31 @@ public final class Calibrator {
         heads.add(cools ? new KeyMoments(rotations.get(layer.rope()), spec.headDim()) : null);
       }
       moments.add(heads);
+    }
+  }
+
+  /// Learns in a session of its own, which it loads and closes.
+  ///
+  /// @param context tokens of the longest sequences that will be served
+  /// @param progress called with the share that is done, from 0 to 1
+  public static Calibration learn(
+      Backend backend, Model model, int context, DoubleConsumer progress) {
+    DecoderSpec spec = model.spec();
+    int[] slabs = new int[spec.kv().groups().size()];
+    int longest =
+        CalibrationTexts.tokens(model.tokenizer()).stream()
+            .mapToInt(text -> text.length)
+            .max()
+            .orElse(0);
+    Arrays.fill(slabs, Math.ceilDiv(longest, TileShape.BLOCK_TOKENS));
+    var limits = new SessionLimits(MOST_CHUNK_TOKENS, 1, 1, slabs);
+    try (DecoderSession session =
+        backend.load(spec, model.weights(), limits, share -> progress.accept(LOAD_SHARE * share))) {
+      return new Calibrator(session, limits)
+          .learn(
+              model.tokenizer(),
+              context,
+              share -> progress.accept(LOAD_SHARE + (1 - LOAD_SHARE) * share));
     }
   }
 

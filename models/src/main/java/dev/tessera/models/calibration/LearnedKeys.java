@@ -24,7 +24,7 @@ public record LearnedKeys(
 
   /// A turning mean costs a product per key and query: it must take out this share of the squared
   /// scores.
-  static final double WORTHWHILE = 0.5;
+  static final double WORTHWHILE = 0.1;
 
   /// @param context positions over which the moments are averaged
   static LearnedKeys of(KeyMoments moments, Rotation rotation, TurnMoments turns, int context) {

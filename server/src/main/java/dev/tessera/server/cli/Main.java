@@ -18,7 +18,8 @@ import picocli.CommandLine.ParameterException;
       ChatCommand.class,
       RunCommand.class,
       ModelsCommand.class,
-      BenchCommand.class
+      BenchCommand.class,
+      EvalCommand.class
     })
 public final class Main implements Runnable {
   @CommandLine.Spec private CommandSpec spec = CommandSpec.create();

@@ -1,0 +1,76 @@
+package dev.tessera.server.eval;
+
+import dev.tessera.models.calibration.RetrievalText;
+import dev.tessera.models.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/// The bundled texts: prose (the annual messages of 1962 and 1975), sources of this project,
+/// tables, and access codes that are asked for again behind 400 tokens of another message. None of
+/// them is a text that calibration learns from.
+final class EvaluationTexts {
+
+  private static final int FILLER_TOKENS = 400;
+
+  private static final RetrievalText.Wording CODES =
+      new RetrievalText.Wording(
+          """
+          This file holds the access codes of all the people who work in the building on the river. \
+          Every person has one code of four digits. The codes are secret and must be kept in this \
+          list only. Please read the list with care, because every code will be asked for once more \
+          below, in a different order, after a few pages of other text. The list begins here.
+
+          """,
+          "The access code of %s is",
+          "\n\nNow the access codes are asked for once more.\n\n",
+          List.of(
+              "Alice", "Robert", "Carol", "David", "Emma", "Frank", "Grace", "Henry", "Irene",
+              "Jack", "Karen", "Louis", "Maria", "Nancy", "Oscar", "Paul", "Rachel", "Simon",
+              "Teresa", "Victor", "Walter", "Anna", "Brian", "Claire", "Daniel", "Elena", "Felix",
+              "George", "Helen", "Ivan", "Julia", "Kevin", "Laura", "Martin", "Nora", "Oliver",
+              "Peter", "Rosa", "Samuel", "Thomas"));
+
+  private EvaluationTexts() {}
+
+  /// @param context tokens of the prose; half as many of the code
+  /// @param tables whether to read tables too
+  /// @param seeds retrieval texts
+  static List<EvaluationText> of(Tokenizer tokenizer, int context, boolean tables, int seeds) {
+    List<EvaluationText> texts = new ArrayList<>();
+    texts.add(continued(tokenizer, "prose", context));
+    texts.add(continued(tokenizer, "code", context / 2));
+    if (tables) {
+      texts.add(continued(tokenizer, "tables", context / 2));
+    }
+    String filler = read("filler.txt");
+    for (int seed = 0; seed < seeds; seed++) {
+      texts.add(
+          EvaluationText.asked(
+              "retrieval " + (seed + 1),
+              RetrievalText.of(
+                  tokenizer, CODES, filler.substring(3000 * seed), FILLER_TOKENS, 7 + seed)));
+    }
+    return texts;
+  }
+
+  private static EvaluationText continued(Tokenizer tokenizer, String name, int most) {
+    int[] tokens = tokenizer.encode(read(name + ".txt"), true, false);
+    return EvaluationText.continued(name, Arrays.copyOf(tokens, Math.min(most, tokens.length)));
+  }
+
+  private static String read(String name) {
+    try (InputStream in = EvaluationTexts.class.getResourceAsStream(name)) {
+      if (in == null) {
+        throw new IllegalStateException("the evaluation text " + name + " is not in the build");
+      }
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

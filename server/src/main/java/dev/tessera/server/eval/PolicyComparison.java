@@ -1,0 +1,113 @@
+package dev.tessera.server.eval;
+
+import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.CooledForms;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.DecoderWeights;
+import dev.tessera.kernels.codec.FormFactory;
+import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
+import dev.tessera.kvcache.FormPlan;
+import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.KvPolicyParser;
+import dev.tessera.kvcache.PolicySetting;
+import dev.tessera.models.Model;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.DoubleConsumer;
+import java.util.function.Function;
+
+/// Measures cache policies on a model, one after the other, over the bundled texts.
+public final class PolicyComparison {
+
+  /// Below that, no tile cools before the first token that counts.
+  public static final int LEAST_TOKENS = 1280;
+
+  /// More retrieval texts than that the filler has no room for.
+  public static final int MOST_SEEDS = 6;
+
+  private final Backend backend;
+  private final Model model;
+  private final boolean widened;
+  private final int tokens;
+  private final int seeds;
+  private final Function<KvPolicy, KeyKnowledge> keys;
+
+  /// @param widened whether quantised weights become halves: see [WidenedWeights]
+  /// @param tokens of the prose; half as many of code and tables
+  /// @param seeds texts in which facts are to be found again
+  /// @param keys what a policy needs to know of the model's keys
+  public PolicyComparison(
+      Backend backend,
+      Model model,
+      boolean widened,
+      int tokens,
+      int seeds,
+      Function<KvPolicy, KeyKnowledge> keys) {
+    this.backend = backend;
+    this.model = model;
+    this.widened = widened;
+    this.tokens = Math.min(tokens, model.spec().maxPositions());
+    this.seeds = seeds;
+    this.keys = keys;
+  }
+
+  /// Checks what can be checked before anything is loaded.
+  ///
+  /// @throws IllegalArgumentException if a text is no policy that can be measured
+  public static void require(List<String> policies) {
+    policies.forEach(PolicyComparison::policy);
+  }
+
+  private static KvPolicy policy(String text) {
+    return switch (KvPolicyParser.parse(text)) {
+      case PolicySetting.Fixed(KvPolicy policy) -> policy;
+      case PolicySetting.Auto auto ->
+          throw new IllegalArgumentException("cache policy \"auto\" is no policy to measure");
+    };
+  }
+
+  public String title() {
+    return "%s (%s) on %s, %,d tokens, %s"
+        .formatted(
+            model.name(),
+            model.description(),
+            backend.name(),
+            tokens,
+            widened ? "weights as halves" : "weights as they are");
+  }
+
+  /// @param progress of a task with a name
+  /// @param heard called with each result as it is there
+  public EvaluationReport run(
+      List<String> policies,
+      Function<String, DoubleConsumer> progress,
+      Consumer<PolicyResult> heard)
+      throws IOException {
+    DecoderSpec spec = model.spec();
+    List<PolicyResult> results = new ArrayList<>();
+    List<EvaluationText> texts = EvaluationTexts.of(model.tokenizer(), tokens, true, seeds);
+    try (var halves = new WidenedWeights(model.weights())) {
+      DecoderWeights weights = widened ? halves : model.weights();
+      try (var evaluation =
+          new Evaluation(backend, spec, weights, texts, progress.apply("exact"))) {
+        for (String text : policies) {
+          CooledForms forms = forms(policy(text), evaluation.slabs());
+          PolicyResult result = evaluation.measure(text, forms, true, progress.apply(text));
+          results.add(result);
+          heard.accept(result);
+        }
+      }
+    }
+    return new EvaluationReport(title(), results);
+  }
+
+  private CooledForms forms(KvPolicy policy, int slabs) {
+    DecoderSpec spec = model.spec();
+    FormPlan plan = FormPlan.of(policy, spec.kv());
+    var exact = List.of(backend.exactSlabs(spec));
+    long bytes = slabs * exact.stream().mapToLong(slab -> slab.slabBytes()).max().orElseThrow();
+    return new FormFactory(plan, spec, exact, keys.apply(policy)).create(bytes);
+  }
+}

@@ -1,0 +1,55 @@
+package dev.tessera.server.eval;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.StringReader;
+import java.util.List;
+import javax.xml.parsers.DocumentBuilderFactory;
+import org.junit.jupiter.api.Test;
+import org.w3c.dom.Document;
+import org.xml.sax.InputSource;
+
+final class EvaluationReportTest {
+
+  private static final Fidelity FIDELITY =
+      new Fidelity(700, 0.0025, 0.001, 0.02, 0.1, 0.981, 0.0034, 171, 175, 0.0065);
+
+  private static final EvaluationReport REPORT =
+      new EvaluationReport(
+          "a model <with> marks & signs",
+          List.of(
+              new PolicyResult("balanced", 3.75, 3.25, 80_000, FIDELITY, true, 12),
+              new PolicyResult("k=i8", 8.5, 8.25, 30_000, FIDELITY, null, 11)));
+
+  @Test
+  void writesALineForAPerson() {
+    String line = EvaluationReport.line(REPORT.results().getFirst());
+    for (String part :
+        List.of("balanced", "3.75", "3.25", "3.50", "0.00250", "98.10%", "+0.34%", "171/175")) {
+      assertTrue(line.contains(part), line);
+    }
+    assertEquals(EvaluationReport.HEADER.length(), line.length(), "\n" + line);
+  }
+
+  @Test
+  void writesFiguresForAProgram() throws Exception {
+    JsonNode json = new JsonMapper().readTree(REPORT.json());
+    assertEquals("balanced", json.at("/results/0/policy").asText());
+    assertEquals(0.0025, json.at("/results/0/kld_mean").asDouble());
+    assertTrue(json.at("/results/0/invariant").asBoolean());
+    assertTrue(json.at("/results/1/invariant").isMissingNode());
+  }
+
+  @Test
+  void drawsAPointForEveryPolicy() throws Exception {
+    Document svg =
+        DocumentBuilderFactory.newInstance()
+            .newDocumentBuilder()
+            .parse(new InputSource(new StringReader(REPORT.svg())));
+    assertEquals(2, svg.getElementsByTagName("circle").getLength());
+    assertEquals(REPORT.title(), svg.getElementsByTagName("title").item(0).getTextContent());
+  }
+}
