@@ -101,7 +101,10 @@ public final class Calibrator {
       }
     } finally {
       session.capture(null);
-      giveBack(most / TileShape.BLOCK_TOKENS);
+      texts.stream()
+          .mapToInt(text -> Math.ceilDiv(text.length, TileShape.BLOCK_TOKENS))
+          .max()
+          .ifPresent(this::giveBack);
     }
     int[] tiles = texts.stream().mapToInt(text -> text.length / TileShape.BLOCK_TOKENS).toArray();
     Calibration calibration = solve(tiles, context, progress);

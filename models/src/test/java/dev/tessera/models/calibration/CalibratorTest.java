@@ -59,7 +59,7 @@ final class CalibratorTest {
           LearnedKeys keys = first.keys(layer, head);
           assertEquals(cools, keys != null);
           if (keys != null) {
-            assertNotNull(new KnownKeys(first, spec).spectrum(layer, head));
+            assertNotNull(new CalibratedKeys(first, spec).spectrum(layer, head));
           }
         }
       }

@@ -130,8 +130,7 @@ final class KeyBiasTest {
       for (int i = 0; i < dim; i++) {
         variances[i] = learned.lambda()[i];
       }
-      var spectrum =
-          new SpectralCodes.Spectrum(learned.forward(), learned.inverse(), variances);
+      var spectrum = new SpectralCodes.Spectrum(learned.forward(), learned.inverse(), variances);
       return SpectralCodes.ladder(spectrum, 3, List.of(0), 1, turn(learned)).getFirst();
     }
 

@@ -6,6 +6,7 @@ import dev.tessera.kernels.Backends;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
+import dev.tessera.models.calibration.Calibrator;
 import dev.tessera.server.eval.EvaluationReport;
 import dev.tessera.server.eval.PolicyComparison;
 import dev.tessera.server.http.Texts;
@@ -35,7 +36,7 @@ final class EvalCommand extends ConfiguredCommand {
       names = "--tokens",
       paramLabel = "COUNT",
       defaultValue = "2048",
-      description = "Tokens of the prose; half as many of code and tables (${DEFAULT-VALUE})")
+      description = "Tokens of the prose; half as many of code, and of tables (${DEFAULT-VALUE})")
   private int tokens;
 
   @picocli.CommandLine.Option(
@@ -44,6 +45,9 @@ final class EvalCommand extends ConfiguredCommand {
       defaultValue = "5",
       description = "Texts in which 40 facts are to be found again (${DEFAULT-VALUE})")
   private int seeds;
+
+  @picocli.CommandLine.Option(names = "--tables", description = "Read tables too")
+  private boolean tables;
 
   @picocli.CommandLine.Option(
       names = "--as-served",
@@ -100,16 +104,23 @@ final class EvalCommand extends ConfiguredCommand {
   private void compare(Backend backend, Model model, Path path, Progress progress)
       throws IOException {
     PrintWriter out = out();
+    int context = model.spec().maxPositions();
     var comparison =
         new PolicyComparison(
             backend,
             model,
+            new PolicyComparison.Size(tokens, tables, seeds),
             !asServed,
-            tokens,
-            seeds,
             policy ->
                 KeyLearning.of(
-                    policy, backend, model, path, model.spec().maxPositions(), progress));
+                    policy,
+                    backend,
+                    model,
+                    path,
+                    context,
+                    () ->
+                        Calibrator.learn(
+                            backend, model, context, progress.share("learning keys"))));
     out.println(comparison.title());
     out.println(EvaluationReport.HEADER);
     out.flush();

@@ -5,14 +5,14 @@ import dev.tessera.kernels.WeightRole;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.models.Model;
+import dev.tessera.models.calibration.CalibratedKeys;
 import dev.tessera.models.calibration.Calibration;
 import dev.tessera.models.calibration.CalibrationCache;
-import dev.tessera.models.calibration.Calibrator;
-import dev.tessera.models.calibration.KnownKeys;
 import dev.tessera.models.hub.ModelStore;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.function.Supplier;
 
 /// What a cache policy needs to know of a model's keys: learned at the first start, remembered at
 /// the others.
@@ -20,34 +20,37 @@ final class KeyLearning {
 
   private KeyLearning() {}
 
-  /// Whether codes of this policy depend on what the model's keys are like. Plain planes do where
-  /// keys have a bias, which turns with their position.
-  private static boolean isNeeded(KvPolicy policy, Model model) {
-    return policy.isLearned()
-        || !policy.isExact() && model.weights().tensor(WeightRole.KEY_BIAS, 0) != null;
-  }
-
+  /// @param backend that computes what is learned from: another one's roundings are others
   /// @param context tokens of the longest sequences that will be served
+  /// @param learn asked if nothing is remembered
   static KeyKnowledge of(
-      KvPolicy policy, Backend backend, Model model, Path path, int context, Progress progress) {
+      KvPolicy policy,
+      Backend backend,
+      Model model,
+      Path path,
+      int context,
+      Supplier<Calibration> learn) {
     if (!isNeeded(policy, model)) {
       return KeyKnowledge.NONE;
     }
-    byte[] computedBy = backend.exactElement().name().getBytes(StandardCharsets.UTF_8);
+    byte[] element = backend.exactElement().name().getBytes(StandardCharsets.UTF_8);
     byte[] fingerprint = model.fingerprint();
     byte[] inputs =
-        ByteBuffer.allocate(fingerprint.length + computedBy.length + 4)
+        ByteBuffer.allocate(fingerprint.length + 4 + element.length)
             .put(fingerprint)
-            .put(computedBy)
             .putInt(context)
+            .put(element)
             .array();
-    Path other = new ModelStore(System.getenv()).cache().resolveSibling("learned");
-    Calibration calibration =
-        new CalibrationCache(path, other)
-            .get(
-                inputs,
-                model.spec(),
-                () -> Calibrator.learn(backend, model, context, progress.share("learning keys")));
-    return new KnownKeys(calibration, model.spec());
+    var cache =
+        new CalibrationCache(
+            path, new ModelStore(System.getenv()).cache().resolveSibling("learned"));
+    return new CalibratedKeys(cache.get(inputs, model.spec(), learn), model.spec());
+  }
+
+  /// Plain planes know nothing of keys, except where those have a bias: it turns with their
+  /// position, and has to be taken out.
+  private static boolean isNeeded(KvPolicy policy, Model model) {
+    return policy.isLearned()
+        || !policy.isExact() && model.weights().tensor(WeightRole.KEY_BIAS, 0) != null;
   }
 }

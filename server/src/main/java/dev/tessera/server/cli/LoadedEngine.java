@@ -11,8 +11,6 @@ import dev.tessera.kvcache.TileShape;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
-import dev.tessera.models.calibration.CalibratedKeys;
-import dev.tessera.models.calibration.CalibrationCache;
 import dev.tessera.models.calibration.Calibrator;
 import dev.tessera.models.hub.ModelReference;
 import dev.tessera.models.hub.ModelStore;
@@ -31,7 +29,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
-import java.util.function.DoubleConsumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -131,7 +128,19 @@ final class LoadedEngine implements AutoCloseable {
             model.spec(),
             model.weights(),
             model.fingerprint(),
-            teacher(model, path, config.contextTokens(), progress.share("learning the keys")),
+            (session, limits) ->
+                KeyLearning.of(
+                    policy,
+                    choice.backend(),
+                    model,
+                    path,
+                    config.contextTokens(),
+                    () ->
+                        new Calibrator(session, limits)
+                            .learn(
+                                model.tokenizer(),
+                                config.contextTokens(),
+                                progress.share("learning keys"))),
             model.tokenizer().endOfGeneration(),
             listener.apply(names.getFirst()),
             progress.share("loading"));
@@ -139,7 +148,7 @@ final class LoadedEngine implements AutoCloseable {
   }
 
   /// The backend, and once in the log why it is this one.
-  private static Backends.Choice choose(Configuration configuration) {
+  static Backends.Choice choose(Configuration configuration) {
     int threads = configuration.get(Options.THREADS);
     Backends.Choice choice =
         Backends.choose(
@@ -181,19 +190,6 @@ final class LoadedEngine implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       throw CommandFailure.usage(Texts.printable(String.valueOf(e.getMessage())));
     }
-  }
-
-  /// Learns what the model's keys are like, or reads it where an earlier start has left it.
-  private static Engine.KeyTeacher teacher(
-      Model model, Path path, int context, DoubleConsumer progress) {
-    var kept = new CalibrationCache(path, new ModelStore(System.getenv()).cache());
-    return (session, limits) ->
-        new CalibratedKeys(
-            kept.get(
-                model.fingerprint(),
-                model.spec(),
-                () -> new Calibrator(session, limits).learn(model.tokenizer(), context, progress)),
-            model.spec());
   }
 
   private static EngineConfig engineConfig(

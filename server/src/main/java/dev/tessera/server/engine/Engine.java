@@ -112,7 +112,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   /// Loads a decoder on a backend and starts to serve it.
   ///
   /// @param fingerprint of the model, for the block hashes
-  /// @param teacher asked only where the cache's policy has formats that are learned
+  /// @param teacher asked where the cache's policy lets tiles cool
   /// @param endTokens tokens that end a generation
   /// @param progress called with the share of the loading that is done, from 0 to 1
   /// @throws IllegalArgumentException if not even one token fits into the cache's budget, or if the
@@ -140,7 +140,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
     FormFactory.KeyKnowledge keys = FormFactory.KeyKnowledge.NONE;
     CooledForms forms;
     try {
-      if (config.policy().isLearned()) {
+      if (!config.policy().isExact()) {
         keys = teacher.learn(session, limits);
       }
       forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());

@@ -30,26 +30,28 @@ public final class PolicyComparison {
   private final Backend backend;
   private final Model model;
   private final boolean widened;
-  private final int tokens;
-  private final int seeds;
+  private final Size size;
   private final Function<KvPolicy, KeyKnowledge> keys;
 
+  /// How much is read.
+  ///
+  /// @param tokens of the prose; half as many of the code, and of the tables
+  /// @param tables whether tables are read too
+  /// @param seeds texts in which 40 facts are to be found again
+  public record Size(int tokens, boolean tables, int seeds) {}
+
   /// @param widened whether quantised weights become halves: see [WidenedWeights]
-  /// @param tokens of the prose; half as many of code and tables
-  /// @param seeds texts in which facts are to be found again
   /// @param keys what a policy needs to know of the model's keys
   public PolicyComparison(
       Backend backend,
       Model model,
+      Size size,
       boolean widened,
-      int tokens,
-      int seeds,
       Function<KvPolicy, KeyKnowledge> keys) {
     this.backend = backend;
     this.model = model;
     this.widened = widened;
-    this.tokens = Math.min(tokens, model.spec().maxPositions());
-    this.seeds = seeds;
+    this.size = size;
     this.keys = keys;
   }
 
@@ -74,7 +76,7 @@ public final class PolicyComparison {
             model.name(),
             model.description(),
             backend.name(),
-            tokens,
+            size.tokens,
             widened ? "weights as halves" : "weights as they are");
   }
 
@@ -87,7 +89,8 @@ public final class PolicyComparison {
       throws IOException {
     DecoderSpec spec = model.spec();
     List<PolicyResult> results = new ArrayList<>();
-    List<EvaluationText> texts = EvaluationTexts.of(model.tokenizer(), tokens, true, seeds);
+    List<EvaluationText> texts =
+        EvaluationTexts.of(model.tokenizer(), size.tokens, size.tables, size.seeds);
     try (var halves = new WidenedWeights(model.weights())) {
       DecoderWeights weights = widened ? halves : model.weights();
       try (var evaluation =
