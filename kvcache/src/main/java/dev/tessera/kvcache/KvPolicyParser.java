@@ -32,7 +32,7 @@ public final class KvPolicyParser {
   /// What a preset's name stands for.
   private static final Map<String, String> PRESETS =
       Map.of(
-          "near-lossless", "exact:first=64,last=256;k=s4;v=p4",
+          "near-lossless", "exact:first=64,last=256;k=s4+1;v=p4",
           "balanced", "exact:first=64,last=256;k=s3+1;v=p3",
           "small", "exact:first=64,last=256;k=s2+2;v=p2");
 

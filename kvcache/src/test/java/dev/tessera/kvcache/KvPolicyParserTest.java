@@ -59,7 +59,7 @@ final class KvPolicyParserTest {
         "exact;k=p4;v=p4;layers.2=p4;layers.3=exact |"
             + " exact:first=64,last=256;k=p4;v=p4;layers.3=exact",
         "exact;layers.5=i8;k=p3 | exact:first=64,last=256;k=p3;layers.5=i8",
-        "near-lossless | exact:first=64,last=256;k=s4;v=p4",
+        "near-lossless | exact:first=64,last=256;k=s4+1;v=p4",
         "balanced | exact:first=64,last=256;k=s3+1;v=p3",
         "small | exact:first=64,last=256;k=s2+2;v=p2"
       })
