@@ -1,7 +1,8 @@
 /* Attention over tiles: FlashAttention's running softmax (Dao, 2022) for a tile of queries, cut along
  * the context into splits whose partial results (m, d, o) are merged in the order of positions.
  *
- * m is the largest score, d the sum of exp(score - m), o the sum of exp(score - m) * value. */
+ * m is the largest score, d the sum of 2^(score - m), o the sum of 2^(score - m) * value: scores are
+ * in units of ln 2, by a factor on the queries, which saves the exponential one for each score. */
 #ifndef TESSERA_ATTENTION_H
 #define TESSERA_ATTENTION_H
 

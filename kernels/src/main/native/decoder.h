@@ -133,7 +133,7 @@ typedef struct {
   int32_t age_blocks[TS_MAX_FORMS];
 } ts_rule;
 
-enum { GATE_ROWS = 64, ROW_CHUNK = 256, QUERY_TILE = 48, LOGIT_PANELS = 8 };
+enum { GATE_ROWS = 64, ROW_CHUNK = 256, QUERY_TILE = 96, LOGIT_PANELS = 8 };
 
 typedef struct ts_decoder {
   int32_t vocabulary, hidden, heads, kv_heads, head_dim, feed_forward, activation;

@@ -17,9 +17,10 @@ void TS(gate)(float *gate, const float *up, int64_t count, int32_t activation);
 /* x = cap * tanh(x / cap). `count` is a multiple of 32. */
 void TS(soft_cap)(float *x, int64_t count, float cap);
 
-/* Bias, norm and rotation of a row's head, from the step's q, k, v into `out` [head_dim]. */
+/* Bias, norm and rotation of a row's head, from the step's q, k, v and times `scale` into `out`
+ * [head_dim]. */
 void TS(load_query)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t head,
-                    float *out);
+                    float scale, float *out);
 
 /* The same for a key, and the bias for a value. */
 void TS(load_key)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t kv_head,

@@ -4,6 +4,8 @@
 #include "simd.h"
 #include "tile_format.h"
 
+static const float LOG2_E = 1.442695041f;
+
 /* Products of R rows with a slice of 16 columns take R * 16 / LANES accumulators. */
 enum { SLICE = 16, VECTORS = SLICE / LANES, BLOCK_ROWS = TS_LEVEL == 3 ? 12 : 6 };
 
@@ -207,6 +209,12 @@ INLINE float hide(float *score, ts_view view) {
   return vf_largest(largest);
 }
 
+/* Fetches a part of an exact tile's keys or values ahead, into the second cache. */
+INLINE void fetch_share(const char *at, int64_t dim, int64_t part, int64_t parts) {
+  int64_t lines = TS_BLOCK_TOKENS * dim * TS_ELEMENT_BYTES / 64, end = lines * (part + 1) / parts;
+  for (int64_t i = lines * part / parts; i < end; i++) __builtin_prefetch(at + i * 64, 0, 2);
+}
+
 /* scores[row][64] of an exact tile, for the first `lanes` tokens. */
 static void exact_scores(const ts_queries *q, const uint16_t *keys, int64_t lanes, const char *next,
                          ts_scratch *s) {
@@ -216,6 +224,7 @@ static void exact_scores(const ts_queries *q, const uint16_t *keys, int64_t lane
                            TS_KEY_LANES, q->dim * TS_KEY_LANES, s->scores, TS_BLOCK_TOKENS, 0, next);
   }
   for (; done < groups; done++) {
+    if (next && q->rows > DIRECT_ROWS) fetch_share(next, q->dim, done, groups);
     widen(keys + done * q->dim * TS_KEY_LANES, TS_KEY_LANES, q->dim, SLICE, s->slice);
     multiply_slice(q->rows, q->dim, s->query, q->stride, s->slice, s->scores + done * SLICE,
                    TS_BLOCK_TOKENS, 0);
@@ -232,6 +241,7 @@ static void exact_values(const ts_queries *q, const uint16_t *values, int64_t la
   }
   for (; done * SLICE < q->dim; done++) {
     int64_t width = q->dim - done * SLICE < SLICE ? q->dim - done * SLICE : SLICE;
+    if (next && q->rows > DIRECT_ROWS) fetch_share(next, q->dim, done, q->stride / SLICE);
     widen(values + done * SLICE, q->dim, lanes, width, s->slice);
     multiply_slice(q->rows, lanes, s->scores, TS_BLOCK_TOKENS, s->slice, out + done * SLICE,
                    q->stride, s->decay);
@@ -259,7 +269,7 @@ static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratc
   for (int64_t r = 0; r < rows; r += LANES) {
     /* A query that has seen nothing yet has no maximum to subtract. */
     vf m = vf_load(new_max + r), shift = vf_select(m == nothing, vf_all(0), m);
-    vf_store(s->decay + r, vf_exp(vf_load(part.max + r) - shift));
+    vf_store(s->decay + r, vf_exp2_falling(vf_load(part.max + r) - shift));
     vf_store(part.max + r, m);
     vf_store(new_max + r, shift);
   }
@@ -267,7 +277,7 @@ static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratc
     float *score = s->scores + r * TS_BLOCK_TOKENS;
     vf shift = vf_all(new_max[r]), sum = vf_all(0);
     UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
-      vf weight = vf_exp(vf_load(score + i) - shift);
+      vf weight = vf_exp2_falling(vf_load(score + i) - shift);
       vf_store(score + i, weight);
       sum = sum + weight;
     }
@@ -325,7 +335,8 @@ static void merge(int64_t rows, int64_t stride, ts_partial into, ts_partial part
   for (int64_t r = 0; r < rows; r++) {
     float largest = part.max[r] > into.max[r] ? part.max[r] : into.max[r];
     float shift = largest == -INFINITY ? 0 : largest;
-    float mine = ts_exp1(into.max[r] - shift), theirs = ts_exp1(part.max[r] - shift);
+    float mine = vf_exp2_falling(vf_all(into.max[r] - shift))[0];
+    float theirs = vf_exp2_falling(vf_all(part.max[r] - shift))[0];
     into.max[r] = largest;
     into.sum[r] = into.sum[r] * mine + part.sum[r] * theirs;
     float *o = into.out + r * stride;
@@ -451,14 +462,14 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
       .stride = (d->head_dim + SLICE - 1) / SLICE * SLICE,
       .window = group->window,
       .sinks = group->sink_tokens,
-      .soft_cap = d->attention_soft_cap,
+      .soft_cap = d->attention_soft_cap * LOG2_E,
   };
   int64_t last_split = q.last / (SPLIT_TILES * TS_BLOCK_TOKENS);
   int is_single = d->row_starts[item->sequence + 1] - d->row_starts[item->sequence] == 1;
   if (is_single && item->end_split > last_split) TS(store)(d, layer, item->row, kv_head);
   for (int64_t r = 0; r < q.rows; r++) {
     TS(load_query)(d, layer, item->row + r / q.sharing, kv_head * q.sharing + r % q.sharing,
-                   s->query + r * q.stride);
+                   d->attention_scale * LOG2_E, s->query + r * q.stride);
   }
   for (int32_t form = 0; form < group->form_count; form++) s->cold->queries[form].rows = 0;
 

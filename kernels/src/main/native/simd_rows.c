@@ -65,13 +65,13 @@ INLINE void take_head(const float *x, const float *bias, int32_t dim, float *out
 }
 
 void TS(load_query)(const ts_decoder *d, const ts_layer *layer, int64_t row, int64_t head,
-                    float *out) {
+                    float scale, float *out) {
   int32_t dim = d->head_dim;
   const float *bias = layer->vectors[ROLE_QUERY_BIAS], *norm = layer->vectors[ROLE_QUERY_NORM];
   take_head(d->qkv + row * d->qkv_stride + head * dim, bias ? bias + head * dim : 0, dim, out);
   if (norm) TS(normalise)(out, norm, dim, d->norm_epsilon, out);
   if (layer->rope >= 0) TS(rotate)(out, &d->ropes[layer->rope], row);
-  for (int32_t i = 0; i < dim; i++) out[i] *= d->attention_scale;
+  for (int32_t i = 0; i < dim; i++) out[i] *= scale;
 }
 
 /* Where a block stands in the tables: a window group's have gaps (StepBatch.BlockTables). */
@@ -142,7 +142,7 @@ void TS(capture)(const ts_decoder *d, const ts_layer *layer, int64_t row) {
   for (int64_t i = 0; i < vectors; i++) {
     int64_t kv_head = i - d->heads;
     if (kv_head < 0) {
-      TS(load_query)(d, layer, row, i, x);
+      TS(load_query)(d, layer, row, i, d->attention_scale, x);
     } else if (kv_head < d->kv_heads) {
       TS(load_key)(d, layer, row, kv_head, x);
     } else {
