@@ -14,7 +14,6 @@ import dev.tessera.models.Models;
 import dev.tessera.models.calibration.CalibratedKeys;
 import dev.tessera.models.calibration.Calibrator;
 import dev.tessera.models.testing.ReferenceFiles;
-import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -56,7 +55,7 @@ final class CacheFidelityTest {
   }
 
   @Test
-  void keepsItsGatesAt2k(TestReporter reporter) throws IOException {
+  void keepsItsGatesAt2k(TestReporter reporter) throws Exception {
     keepsItsGates(
         reporter,
         2048,
@@ -69,7 +68,7 @@ final class CacheFidelityTest {
 
   @Tag("fidelity")
   @Test
-  void keepsItsGatesAt4k(TestReporter reporter) throws IOException {
+  void keepsItsGatesAt4k(TestReporter reporter) throws Exception {
     keepsItsGates(
         reporter,
         4096,
@@ -81,7 +80,7 @@ final class CacheFidelityTest {
   }
 
   private static void keepsItsGates(TestReporter reporter, int tokens, List<Gate> gates)
-      throws IOException {
+      throws Exception {
     var options = new BackendOptions(Runtime.getRuntime().availableProcessors(), "auto");
     try (Backend backend = Backends.choose(Backends.AUTO, options).backend();
         Model model = Models.open(ReferenceFiles.smolLm2())) {
