@@ -8,7 +8,8 @@ public interface DecoderSession extends AutoCloseable {
 
   DecoderSpec spec();
 
-  /// Bytes of the weights as the backend holds them.
+  /// Bytes of the weights as the backend holds them; 0 where it reads the model's own, which must
+  /// then stay open. Else the model's may be let go after loading.
   long weightBytes();
 
   /// Bytes of everything else but tiles: activations, logits, tables.

@@ -4,58 +4,50 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
-import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
 
-/// A server, over HTTP, as its clients see it: a streamed completion of token ids.
-public final class HttpProbe implements Probe, AutoCloseable {
+/// A server, over HTTP, as its clients see it: a streamed completion of token ids, each on a
+/// connection and a thread of its own.
+public final class HttpProbe implements Probe {
   private static final JsonMapper JSON = new JsonMapper();
+  private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
-  private final HttpClient http =
-      HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
-  private final String base;
+  private final URI base;
   private final @Nullable String apiKey;
   private final int contextTokens;
   private final int vocabulary;
+  private final LongAdder cpuNanos = new LongAdder();
 
-  /// @param base without `/v1`
-  public HttpProbe(String base, @Nullable String apiKey) throws IOException, InterruptedException {
-    this.base = base;
+  /// @param base scheme, host and port, without `/v1`
+  /// @throws IOException if no server answers there, or not as an OpenAI-compatible one does
+  public HttpProbe(String base, @Nullable String apiKey) throws IOException {
+    this.base = URI.create(base);
     this.apiKey = apiKey;
-    HttpResponse<String> response =
-        http.send(request("/v1/models").GET().build(), HttpResponse.BodyHandlers.ofString());
-    if (response.statusCode() == 401) {
-      throw new IOException("it wants a key (--url-key)");
+    try (PlainConnection connection = connect()) {
+      int status = connection.send("GET", "/v1/models", null);
+      if (status == 401) {
+        throw new IOException("it wants a key (--url-key)");
+      }
+      JsonNode model;
+      try {
+        model = JSON.readTree(connection.rest()).at("/data/0");
+      } catch (JsonProcessingException e) {
+        throw new IOException(
+            "it answers %d, and not as an OpenAI-compatible server does".formatted(status), e);
+      }
+      this.contextTokens = model.at("/max_model_len").asInt(2048);
+      this.vocabulary = model.at("/meta/n_vocab").asInt(32_000);
     }
-    JsonNode model;
-    try {
-      model = JSON.readTree(response.body()).at("/data/0");
-    } catch (JsonProcessingException e) {
-      throw new IOException(
-          "it answers %d, and not as an OpenAI-compatible server does"
-              .formatted(response.statusCode()),
-          e);
-    }
-    this.contextTokens = model.at("/max_model_len").asInt(2048);
-    this.vocabulary = model.at("/meta/n_vocab").asInt(32_000);
   }
 
-  private HttpRequest.Builder request(String path) {
-    var request = HttpRequest.newBuilder(URI.create(base + path)).timeout(Duration.ofMinutes(10));
-    if (apiKey != null) {
-      request.header("Authorization", "Bearer " + apiKey);
-    }
-    return request;
+  PlainConnection connect() throws IOException {
+    return new PlainConnection(base, apiKey);
   }
 
   @Override
@@ -69,7 +61,12 @@ public final class HttpProbe implements Probe, AutoCloseable {
   }
 
   @Override
-  public long[] generate(int[] prompt, int newTokens) throws IOException, InterruptedException {
+  public long clientCpuNanos() {
+    return cpuNanos.sum();
+  }
+
+  /// A request for `newTokens` tokens after a prompt, streamed with a chunk for each.
+  static byte[] body(int[] prompt, int newTokens) throws IOException {
     ObjectNode body = JSON.createObjectNode();
     var ids = body.putArray("prompt");
     Arrays.stream(prompt).forEach(ids::add);
@@ -78,33 +75,29 @@ public final class HttpProbe implements Probe, AutoCloseable {
     body.put("ignore_eos", true);
     body.put("stream", true);
     body.put("return_token_ids", true); // a chunk per token, also within a character
-    byte[] bytes = JSON.writeValueAsBytes(body);
+    return JSON.writeValueAsBytes(body);
+  }
+
+  @Override
+  public long[] generate(int[] prompt, int newTokens) throws IOException {
+    byte[] body = body(prompt, newTokens);
     long[] times = new long[1 + newTokens];
     times[0] = System.nanoTime();
-    HttpResponse<InputStream> response =
-        http.send(
-            request("/v1/completions")
-                .header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofByteArray(bytes))
-                .build(),
-            HttpResponse.BodyHandlers.ofInputStream());
-    try (var lines =
-        new BufferedReader(new InputStreamReader(response.body(), StandardCharsets.UTF_8))) {
-      if (response.statusCode() != 200) {
-        throw new IOException("status " + response.statusCode() + ": " + lines.readLine());
+    long cpu = THREADS.getCurrentThreadCpuTime();
+    try (PlainConnection connection = connect()) {
+      int status = connection.send("POST", "/v1/completions", body);
+      if (status != 200) {
+        throw new IOException("status " + status + ": " + connection.rest());
       }
       int count = 1;
-      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-        if (count <= newTokens && line.startsWith("data:") && line.contains("\"token_ids\"")) {
+      for (String line = connection.line(); line != null; line = connection.line()) {
+        if (count <= newTokens && line.contains("\"token_ids\":[")) {
           times[count++] = System.nanoTime();
         }
       }
       return Arrays.copyOf(times, count);
+    } finally {
+      cpuNanos.add(THREADS.getCurrentThreadCpuTime() - cpu);
     }
-  }
-
-  @Override
-  public void close() {
-    http.close();
   }
 }

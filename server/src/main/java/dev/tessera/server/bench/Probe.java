@@ -9,6 +9,11 @@ public interface Probe {
   ///   arrival
   long[] generate(int[] prompt, int newTokens) throws Exception;
 
+  /// Processor time that the client's own threads have taken so far; 0 where there is no client.
+  default long clientCpuNanos() {
+    return 0;
+  }
+
   /// Tokens that prompt and output may have together.
   int contextTokens();
 

@@ -6,14 +6,14 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.tessera.server.bench.EngineProbe;
 import dev.tessera.server.bench.HttpProbe;
 import dev.tessera.server.bench.Probe;
+import dev.tessera.server.bench.ResponseProbe;
 import dev.tessera.server.bench.Workload;
 import dev.tessera.server.http.Texts;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +23,9 @@ import picocli.CommandLine.Command;
 @Command(name = "bench", description = "Measures prefill, decode, 32 streams and long contexts.")
 final class BenchCommand extends ConfiguredCommand {
   private static final JsonMapper JSON = new JsonMapper();
+
+  /// Long enough that a server which starves its other clients shows it.
+  private static final int LONG_PROMPT = 7168;
 
   @picocli.CommandLine.Option(
       names = "--http",
@@ -51,6 +54,8 @@ final class BenchCommand extends ConfiguredCommand {
       description = "Write the figures there too; '-' for standard output instead of the table")
   private @Nullable String json;
 
+  private boolean table = true;
+
   /// One way to the tokens, and what was measured on it.
   private record Column(String name, Probe probe) {}
 
@@ -66,8 +71,9 @@ final class BenchCommand extends ConfiguredCommand {
     }
     if (url != null) {
       String base = ServerUrl.base(url);
-      try (var probe = new HttpProbe(base, key)) {
-        report(base, List.of(new Column("http", probe)));
+      try {
+        var probe = new HttpProbe(base, key);
+        report(base, List.of(new Column("http", probe)), probe);
       } catch (java.net.ConnectException e) {
         throw CommandFailure.failed("no server answers at " + base);
       } catch (IOException e) {
@@ -84,19 +90,20 @@ final class BenchCommand extends ConfiguredCommand {
           "%s (%s) on %s"
               .formatted(loaded.model().name(), loaded.model().description(), loaded.backendName());
       if (!http) {
-        report(title, List.of(new Column("engine", engine)));
+        report(title, List.of(new Column("engine", engine)), null);
         return 0;
       }
-      try (var probe = new HttpProbe(server.url(), server.key())) {
-        report(title, List.of(new Column("engine", engine), new Column("http", probe)));
-      }
+      var probe = new HttpProbe(server.url(), server.key());
+      report(title, List.of(new Column("engine", engine), new Column("http", probe)), probe);
     }
     return 0;
   }
 
-  private void report(String title, List<Column> columns) throws Exception {
+  /// @param server to be asked while it computes a long prompt, or null
+  private void report(String title, List<Column> columns, @Nullable HttpProbe server)
+      throws Exception {
     PrintWriter out = out();
-    boolean table = !"-".equals(json);
+    table = !"-".equals(json);
     ObjectNode root = JSON.createObjectNode();
     root.put("title", title);
     root.put("rounds", rounds);
@@ -105,60 +112,109 @@ final class BenchCommand extends ConfiguredCommand {
       out.println(title);
       out.printf("%-20s", "");
       columns.forEach(column -> out.printf("%12s", column.name()));
-      out.println();
+      out.println(columns.size() > 1 ? "        http/engine (lowest to highest)" : "");
+      out.flush();
     }
     var random = new SplittableRandom(System.nanoTime());
     int context = columns.getFirst().probe().contextTokens();
     warmUp(columns, random);
     for (Workload workload : Workload.usual(context)) {
-      double[] medians = measure(workload, columns, random);
-      if (table) {
-        out.printf("%-20s", workload.name());
-        for (double median : medians) {
-          out.printf("%12.2f", median);
-        }
-        out.println(" " + workload.measure().unit());
-        out.flush();
-      }
-      ObjectNode result = results.addObject();
-      result.put("name", workload.name());
-      result.put("unit", workload.measure().unit());
-      for (int i = 0; i < medians.length; i++) {
-        result.put(columns.get(i).name(), medians[i]);
-      }
+      measure(workload, columns, random, results.addObject());
     }
-    root.put("client_cpu_seconds", cpuSeconds());
+    int prompt = Math.min(LONG_PROMPT, context - 1);
+    if (server != null) {
+      answers(new ResponseProbe(server), prompt, random, root.putObject("answers"));
+    }
     write(root, out);
   }
 
   private static void warmUp(List<Column> columns, SplittableRandom random) throws Exception {
-    var workload = new Workload("warm-up", 2, 64, 16, Workload.Measure.DECODE);
+    var workload = new Workload("warm-up", 4, 64, 64, Workload.Measure.DECODE);
     for (Column column : columns) {
       workload.run(column.probe(), random);
     }
   }
 
-  /// The columns take turns in every round: what disturbs the machine disturbs all of them.
-  private double[] measure(Workload workload, List<Column> columns, SplittableRandom random)
+  /// The columns take turns in every round: what disturbs the machine disturbs all of them. Medians
+  /// count; how much the second column loses is the median of the rounds' own ratios.
+  private void measure(
+      Workload workload, List<Column> columns, SplittableRandom random, ObjectNode result)
       throws Exception {
-    List<List<Double>> values = new ArrayList<>();
-    columns.forEach(column -> values.add(new ArrayList<>()));
+    double[][] values = new double[columns.size()][rounds]; // [columns][rounds]
+    double[] clientShare = new double[columns.size()]; // of the processor time of a round's wall
     for (int round = 0; round < rounds; round++) {
       for (int i = 0; i < columns.size(); i++) {
-        values.get(i).add(workload.run(columns.get(i).probe(), random));
+        Probe probe = columns.get(i).probe();
+        long cpu = probe.clientCpuNanos();
+        long start = System.nanoTime();
+        values[i][round] = workload.run(probe, random);
+        clientShare[i] +=
+            (double) (probe.clientCpuNanos() - cpu) / (System.nanoTime() - start) / rounds;
       }
     }
-    return values.stream()
-        .mapToDouble(v -> v.stream().sorted().toList().get(v.size() / 2))
-        .toArray();
+    PrintWriter out = out();
+    result.put("name", workload.name());
+    result.put("unit", workload.measure().unit());
+    say("%-20s".formatted(workload.name()));
+    for (int i = 0; i < columns.size(); i++) {
+      result.put(columns.get(i).name(), median(values[i]));
+      say("%12.2f".formatted(median(values[i])));
+    }
+    say(" %-6s".formatted(workload.measure().unit()));
+    if (columns.size() > 1) {
+      double[] ratios = new double[rounds];
+      for (int round = 0; round < rounds; round++) {
+        ratios[round] = values[1][round] / values[0][round];
+      }
+      Arrays.sort(ratios);
+      result.put("ratio", median(ratios));
+      say(" %.3f (%.3f to %.3f)".formatted(median(ratios), ratios[0], ratios[rounds - 1]));
+    }
+    double client = clientShare[columns.size() - 1];
+    if (client > 0) {
+      result.put("client_cpu_share", client);
+      say("  client: %.1f %% of a core".formatted(100 * client));
+    }
+    say(System.lineSeparator());
+    out.flush();
   }
 
-  /// Processor time of this process: with `--url` that of the client alone.
-  private static double cpuSeconds() {
-    return ManagementFactory.getOperatingSystemMXBean()
-            instanceof com.sun.management.OperatingSystemMXBean bean
-        ? bean.getProcessCpuTime() / 1e9
-        : 0;
+  private static double median(double[] values) {
+    double[] ascending = values.clone();
+    Arrays.sort(ascending);
+    return ascending[ascending.length / 2];
+  }
+
+  private void answers(
+      ResponseProbe probe, int promptTokens, SplittableRandom random, ObjectNode result)
+      throws Exception {
+    ResponseProbe.Latencies latencies = probe.run(promptTokens, random);
+    result.put("prompt_tokens", promptTokens);
+    result.put("prefill_seconds", latencies.seconds());
+    say(
+        "while a prompt of %,d tokens is computed (%.1f s):%n"
+            .formatted(promptTokens, latencies.seconds()));
+    answer("/health", latencies.health(), result);
+    answer("/metrics", latencies.metrics(), result);
+    answer("cancel", latencies.cancel(), result);
+    out().flush();
+  }
+
+  private void answer(String name, double[] millis, ObjectNode result) {
+    double median = ResponseProbe.Latencies.quantile(millis, 0.5);
+    double p99 = ResponseProbe.Latencies.quantile(millis, 0.99);
+    double max = ResponseProbe.Latencies.quantile(millis, 1);
+    result.putObject(name).put("count", millis.length).put("p50_ms", median).put("p99_ms", p99);
+    say(
+        "%-20s%12.1f ms median%10.1f ms p99%10.1f ms at most, of %d%n"
+            .formatted(name, median, p99, max, millis.length));
+  }
+
+  /// Part of the table, where there is one.
+  private void say(String text) {
+    if (table) {
+      out().print(text);
+    }
   }
 
   private void write(ObjectNode root, PrintWriter out) throws IOException {

@@ -144,6 +144,9 @@ final class LoadedEngine implements AutoCloseable {
             model.tokenizer().endOfGeneration(),
             listener.apply(names.getFirst()),
             progress.share("loading"));
+    if (engine.memory().weightBytes() > 0) {
+      model.close(); // the backend has its own copy: the file's pages may go
+    }
     return new LoadedEngine(model, choice.backend(), engine, template, names, cacheBytes);
   }
 
@@ -287,6 +290,8 @@ final class LoadedEngine implements AutoCloseable {
   public void close() {
     engine.close();
     backend.close();
-    model.close();
+    if (engine.memory().weightBytes() == 0) { // else it was closed when they had been packed
+      model.close();
+    }
   }
 }

@@ -44,11 +44,11 @@ record MachineLimits(int processors, long memoryBytes) {
     }
   }
 
-  /// A cache that leaves room for the weights, as packed once more beside the file's pages, for the
-  /// heap and for everybody else: half of what is left, within bounds.
+  /// A cache that leaves room for the weights, as packed beside the file's pages while it is read,
+  /// for the heap and for everybody else: half of what is left, within bounds.
   long defaultCacheBytes(long weightBytes) {
     long reserved = 2 * weightBytes + (1L << 30);
     long half = Math.max(0, memoryBytes - reserved) / 2;
-    return Math.clamp(half, 64L << 20, 64L << 30);
+    return Math.clamp(half, 128L << 20, 64L << 30);
   }
 }

@@ -1,6 +1,6 @@
 package dev.tessera.server.cli;
 
-import dev.tessera.server.engine.EngineStats;
+import dev.tessera.server.engine.MemoryPlan;
 import dev.tessera.server.http.ApiServer;
 import dev.tessera.server.http.HttpSettings;
 import dev.tessera.server.http.Texts;
@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -73,19 +74,30 @@ final class ServeCommand extends ConfiguredCommand {
   }
 
   private static void announce(HttpSettings settings, ApiServer server, LoadedEngine engine) {
-    EngineStats stats = engine.engine().stats();
+    MemoryPlan memory = engine.engine().memory();
+    long file = engine.model().fileBytes();
     LOG.log(
         Level.INFO,
-        "KV-cache {0}: {1} blocks, {2} tokens; context {3} tokens",
+        "memory: weights {0} as packed (file {1}, {2}), KV-cache {3}: scratch {4}, tables {5},"
+            + " tiles {6} for {7} tokens",
+        ByteSize.format(memory.weightBytes()),
+        ByteSize.format(file),
+        String.format(Locale.ROOT, "%+.1f %%", 100.0 * (memory.weightBytes() - file) / file),
         ByteSize.format(engine.cacheBytes()),
-        stats.totalBlocks(),
-        stats.totalBlocks() * engine.served().blockTokens(),
-        engine.engine().contextTokens());
+        ByteSize.format(memory.scratchBytes()),
+        ByteSize.format(memory.tableBytes()),
+        ByteSize.format(memory.tileBytes()),
+        engine.engine().cacheTokens());
+    LOG.log(
+        Level.INFO,
+        "context {0} tokens, cache policy {1}",
+        Integer.toString(engine.engine().contextTokens()),
+        engine.engine().policy());
     LOG.log(
         Level.INFO,
         "ready after {0} s: {1} on {2}{3}",
         String.format(
-            java.util.Locale.ROOT,
+            Locale.ROOT,
             "%.1f",
             java.lang.management.ManagementFactory.getRuntimeMXBean().getUptime() / 1e3),
         engine.served().names().getFirst(),

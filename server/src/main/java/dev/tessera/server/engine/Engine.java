@@ -59,6 +59,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   private final EngineConfig config;
   private final ModelFacts model;
   private final int contextTokens;
+  private final MemoryPlan memory;
   private final KvCache cache;
   private final ModelRunner runner;
   private final AdmissionGate gate;
@@ -73,13 +74,25 @@ public final class Engine implements TokenEngine, AutoCloseable {
   private volatile boolean closing;
   private volatile long lastProgress = System.nanoTime();
 
+  /// For tests, whose models take no memory worth a plan.
   Engine(
       EngineConfig config,
       ModelFacts model,
       KvCache cache,
       ModelRunner runner,
       EngineListener listener) {
+    this(config, model, cache, runner, new MemoryPlan(0, 0, 0, config.kvBudgetBytes()), listener);
+  }
+
+  private Engine(
+      EngineConfig config,
+      ModelFacts model,
+      KvCache cache,
+      ModelRunner runner,
+      MemoryPlan memory,
+      EngineListener listener) {
     this.config = config;
+    this.memory = memory;
     this.model = model;
     this.cache = cache;
     this.runner = runner;
@@ -128,7 +141,6 @@ public final class Engine implements TokenEngine, AutoCloseable {
       EngineListener listener,
       DoubleConsumer progress) {
     List<SlabLayout> slabs = List.of(backend.exactSlabs(spec));
-    requireOneBlock(slabs, config.kvBudgetBytes());
     SessionLimits limits =
         new SessionLimits(
             config.maxStepTokens(),
@@ -139,12 +151,20 @@ public final class Engine implements TokenEngine, AutoCloseable {
     DecoderSession session = backend.load(spec, weights, limits, progress);
     FormFactory.KeyKnowledge keys = FormFactory.KeyKnowledge.NONE;
     CooledForms forms;
+    MemoryPlan memory;
     try {
       if (!config.policy().isExact()) {
         keys = teacher.learn(session, limits);
       }
       forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());
       cool(session, forms, config, backend);
+      memory =
+          MemoryPlan.of(
+              config.kvBudgetBytes(),
+              session.weightBytes(),
+              session.scratchBytes(),
+              slabs.stream().mapToLong(SlabLayout::slabBytes).sum(),
+              slabs.size());
     } catch (RuntimeException e) {
       session.close();
       throw e;
@@ -155,23 +175,12 @@ public final class Engine implements TokenEngine, AutoCloseable {
             spec.kv(),
             blockForms(slabs, forms, keys),
             config.policy(),
-            new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
+            new MemoryBudget(
+                memory.tileBytes(), Math.min(config.tailBudgetBytes(), memory.tileBytes())),
             fingerprint,
             runner::discard);
     ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
-    Engine engine = new Engine(config, facts, cache, runner, listener);
-    LOG.log(
-        Level.INFO,
-        "serving on {0}: context {1}, {2} sequences, {3} MiB of KV-cache for {4} tokens"
-            + " ({7}), {5} MiB of weights, {6} MiB of scratch",
-        backend.name(),
-        Integer.toString(engine.contextTokens),
-        config.maxSequences(),
-        config.kvBudgetBytes() >> 20,
-        Integer.toString(cache.capacityTokens(Integer.MAX_VALUE)),
-        session.weightBytes() >> 20,
-        session.scratchBytes() >> 20,
-        config.policy().text());
+    Engine engine = new Engine(config, facts, cache, runner, memory, listener);
     engine.start();
     return engine;
   }
@@ -200,17 +209,23 @@ public final class Engine implements TokenEngine, AutoCloseable {
     }
   }
 
-  private static void requireOneBlock(List<SlabLayout> slabs, long budget) {
-    long bytes = slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
-    if (bytes > budget) {
-      throw new IllegalArgumentException(
-          "%,d bytes of KV-cache hold no block of this model, which takes %,d (kv-cache.memory)"
-              .formatted(budget, bytes));
-    }
-  }
-
   void start() {
     thread.start();
+  }
+
+  /// What the engine's memory is for.
+  public MemoryPlan memory() {
+    return memory;
+  }
+
+  /// The policy of the cache, as it is written.
+  public String policy() {
+    return config.policy().text();
+  }
+
+  /// Tokens that the cache holds altogether.
+  public int cacheTokens() {
+    return cache.capacityTokens(Integer.MAX_VALUE);
   }
 
   @Override

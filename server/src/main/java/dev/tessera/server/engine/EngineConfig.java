@@ -8,7 +8,7 @@ import dev.tessera.kvcache.KvPolicy;
 /// @param maxSequences sequences that are computed at the same time at most
 /// @param maxQueuedRequests accepted requests that may wait for their first step
 /// @param maxQueuedPromptTokens prompt tokens that may wait for their first step
-/// @param kvBudgetBytes bytes of the tiles
+/// @param kvBudgetBytes bytes of the tiles, the scratch of a step and the tables
 /// @param tailBudgetBytes of these, what copies may take that exist only so that later prompts can
 ///   go on behind a prefix
 /// @param policy form of the tiles

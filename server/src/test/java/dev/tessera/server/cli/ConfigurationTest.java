@@ -173,7 +173,7 @@ final class ConfigurationTest {
 
   @Test
   void theCacheLeavesRoomForTheWeights() {
-    assertEquals(64L << 20, new MachineLimits(1, 1L << 30).defaultCacheBytes(1L << 30));
+    assertEquals(128L << 20, new MachineLimits(1, 1L << 30).defaultCacheBytes(1L << 30));
     long cache = new MachineLimits(1, 16L << 30).defaultCacheBytes(1L << 30);
     assertEquals((16L - 3) << 29, cache);
     assertFalse(cache > 16L << 30);

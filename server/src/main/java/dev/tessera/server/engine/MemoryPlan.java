@@ -1,0 +1,33 @@
+package dev.tessera.server.engine;
+
+/// What an engine's memory is for. The budget of the KV-cache (`kv-cache.memory`) counts everything
+/// that comes on top of the weights: the tiles get what scratch and tables leave.
+///
+/// @param weightBytes of the weights as the backend holds them; 0 where it reads the model's own
+/// @param scratchBytes activations and logits of a step
+/// @param tableBytes what the cache keeps of each block beside its tiles
+/// @param tileBytes of the tiles at most
+public record MemoryPlan(long weightBytes, long scratchBytes, long tableBytes, long tileBytes) {
+
+  /// Of a block of one layer group: its entries in pool, tree and tables, its hash and its tokens,
+  /// with room to spare.
+  static final int RECORD_BYTES = 1024;
+
+  /// @param budgetBytes of the KV-cache
+  /// @param blockBytes of a block's tiles, over all layer groups
+  /// @throws IllegalArgumentException if what is left holds no block
+  static MemoryPlan of(
+      long budgetBytes, long weightBytes, long scratchBytes, long blockBytes, int groups) {
+    long records = (long) RECORD_BYTES * groups;
+    long left = Math.max(0, budgetBytes - scratchBytes);
+    long tables = Math.ceilDiv(left, blockBytes + records) * records;
+    long tiles = left - tables;
+    if (tiles < blockBytes) {
+      throw new IllegalArgumentException(
+          ("%,d bytes of KV-cache, of which the scratch of a step takes %,d, hold no block of this"
+                  + " model, which takes %,d (kv-cache.memory)")
+              .formatted(budgetBytes, scratchBytes, blockBytes));
+    }
+    return new MemoryPlan(weightBytes, scratchBytes, tables, tiles);
+  }
+}
