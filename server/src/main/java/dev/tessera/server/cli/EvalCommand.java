@@ -83,7 +83,11 @@ final class EvalCommand extends ConfiguredCommand {
       throw CommandFailure.usage(
           "--seeds must be from 0 to %d, is %d".formatted(PolicyComparison.MOST_SEEDS, seeds));
     }
-    PolicyComparison.require(policies);
+    try {
+      PolicyComparison.require(policies);
+    } catch (IllegalArgumentException e) {
+      throw CommandFailure.usage(Texts.printable("--policy: " + e.getMessage()));
+    }
     try (var progress = new Progress()) {
       Backends.Choice choice = LoadedEngine.choose(configuration);
       Path path = LoadedEngine.obtain(configuration, progress);

@@ -42,7 +42,7 @@ final class MainTest {
 
   @Test
   void everyCommandHasHelpWithItsFlags() {
-    for (String command : List.of("serve", "chat", "run", "models", "bench")) {
+    for (String command : List.of("serve", "chat", "run", "models", "bench", "eval")) {
       assertEquals(0, run(command, "--help"));
     }
     for (Option<?> option : Options.ALL) {
@@ -100,6 +100,17 @@ final class MainTest {
     // No backend but the native one has instruction sets.
     err.getBuffer().setLength(0);
     assertFails(2, "--isa", "run", "--backend", "vector", "--isa", "avx2", "hello");
+  }
+
+  @Test
+  void whatCannotBeComparedIsWrongUse() {
+    assertFails(2, "--policy: cache policy \"warm\"", "eval", "--policy", "warm");
+    err.getBuffer().setLength(0);
+    assertFails(2, "--policy: cache policy \"auto\"", "eval", "--policy", "auto");
+    err.getBuffer().setLength(0);
+    assertFails(2, "--tokens must be at least 1280, is 64", "eval", "--tokens", "64");
+    err.getBuffer().setLength(0);
+    assertFails(2, "--seeds must be from 0 to 6, is 7", "eval", "--seeds", "7");
   }
 
   @Test
