@@ -95,10 +95,6 @@ final class GgufConfig {
     if (!own.flag("attention.causal", true)) {
       throw own.refuse("attention.causal is false; only causal decoders are supported");
     }
-    if (all.integer("split.count", 0, Integer.MAX_VALUE, 0) > 1) {
-      throw all.refuse(
-          "split.count: a GGUF model in several files is not supported; merge them into one");
-    }
   }
 
   /// The dimension whose root scales the scores. The 27B model of Gemma 3 alone was trained with

@@ -1,6 +1,7 @@
 package dev.tessera.models;
 
 import dev.tessera.models.gguf.GgufFile;
+import dev.tessera.models.gguf.GgufParts;
 import dev.tessera.models.safetensors.SafetensorsCheckpoint;
 import dev.tessera.models.template.ChatTemplate;
 import dev.tessera.models.template.ChatTemplates;
@@ -20,7 +21,7 @@ public final class Models {
 
   private Models() {}
 
-  /// Opens a GGUF file, or a directory with safetensors, `config.json` and `tokenizer.json`.
+  /// Opens a GGUF file, or the first of a model's several, or a directory with safetensors, `config.json` and `tokenizer.json`.
   ///
   /// The weights are mapped, not read: this takes as long as it takes to read the headers, the
   /// vocabulary, and enough of the weights to find numbers that are none.
@@ -39,7 +40,7 @@ public final class Models {
   }
 
   private static Model openGguf(Path path) throws IOException, ModelFormatException {
-    GgufFile file = GgufFile.open(path);
+    GgufFile file = GgufParts.open(path);
     boolean opened = false;
     try {
       String where = String.valueOf(path.getFileName());

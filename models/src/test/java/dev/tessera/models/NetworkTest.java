@@ -289,7 +289,6 @@ class NetworkTest {
     assertRefused(
         "supported: llama, qwen2, qwen3, gemma3", t -> t.gguf("general.architecture", "x"));
     assertRefused("mixtures of experts", t -> t.gguf("llama.expert_count", 8));
-    assertRefused("in several files", t -> t.gguf("split.count", 2));
     assertRefused(
         "rope.scaling.type is longrope", t -> t.gguf("llama.rope.scaling.type", "longrope"));
     assertRefused("the head dimension is 20", t -> t.heads(4, 2, 20));

@@ -23,49 +23,49 @@ final class SamplerTest {
 
   @Test
   void greedyTakesTheLowestIdAmongEquals() {
-    assertEquals(1, token(new float[] {0, 3, 3, -1}, Request.greedy()));
-    assertEquals(0, token(new float[] {-0.0f, 0.0f}, Request.greedy()));
-    assertEquals(0, token(new float[] {0.0f, -0.0f}, Request.greedy()));
+    assertEquals(1, token(new float[] {0, 3, 3, -1}, RequestBuilder.greedy()));
+    assertEquals(0, token(new float[] {-0.0f, 0.0f}, RequestBuilder.greedy()));
+    assertEquals(0, token(new float[] {0.0f, -0.0f}, RequestBuilder.greedy()));
   }
 
   @Test
   void greedyPrefersInfinity() {
-    assertEquals(2, token(new float[] {0, 3, INFINITY, INFINITY}, Request.greedy()));
+    assertEquals(2, token(new float[] {0, 3, INFINITY, INFINITY}, RequestBuilder.greedy()));
   }
 
   @Test
   void notANumberBreaksTheRequest() {
     float[] logits = {1, Float.NaN, 2};
-    assertInstanceOf(SampleOutcome.Broken.class, sample(logits, Request.greedy()));
-    assertInstanceOf(SampleOutcome.Broken.class, sample(logits, Request.random(0.5)));
+    assertInstanceOf(SampleOutcome.Broken.class, sample(logits, RequestBuilder.greedy()));
+    assertInstanceOf(SampleOutcome.Broken.class, sample(logits, RequestBuilder.random(0.5)));
     assertInstanceOf(
-        SampleOutcome.Broken.class, sample(logits, Request.greedy().scored(0).logprobs(0)));
+        SampleOutcome.Broken.class, sample(logits, RequestBuilder.greedy().scored(0).logprobs(0)));
   }
 
   @Test
   void banningEveryTokenBreaksTheRequest() {
     assertInstanceOf(
-        SampleOutcome.Broken.class, sample(new float[3], Request.greedy().mask(0b000)));
+        SampleOutcome.Broken.class, sample(new float[3], RequestBuilder.greedy().mask(0b000)));
     assertInstanceOf(
-        SampleOutcome.Broken.class, sample(new float[3], Request.random(0.1).mask(0b000)));
+        SampleOutcome.Broken.class, sample(new float[3], RequestBuilder.random(0.1).mask(0b000)));
     float[] banned = {-INFINITY, -INFINITY};
-    assertInstanceOf(SampleOutcome.Broken.class, sample(banned, Request.greedy()));
-    assertInstanceOf(SampleOutcome.Broken.class, sample(banned, Request.greedy().logprobs(1)));
+    assertInstanceOf(SampleOutcome.Broken.class, sample(banned, RequestBuilder.greedy()));
+    assertInstanceOf(SampleOutcome.Broken.class, sample(banned, RequestBuilder.greedy().logprobs(1)));
   }
 
   @Test
   void biasAddsAndBans() {
     float[] logits = {1, 2, 3};
-    assertEquals(0, token(logits, Request.greedy().bias(0, 2.5f)));
-    assertEquals(1, token(logits, Request.greedy().bias(2, -INFINITY)));
+    assertEquals(0, token(logits, RequestBuilder.greedy().bias(0, 2.5f)));
+    assertEquals(1, token(logits, RequestBuilder.greedy().bias(2, -INFINITY)));
   }
 
   @Test
   void maskAllowsOnlyItsBitsAndIgnoresThoseBeyondTheVocabulary() {
     float[] logits = {1, 2, 3};
-    assertEquals(1, token(logits, Request.greedy().mask(0b011)));
-    assertEquals(0, token(logits, Request.random(0.99).mask(0xfffffffffffffff9L & ~0b110L)));
-    assertEquals(2, token(logits, Request.greedy().mask(-1L)));
+    assertEquals(1, token(logits, RequestBuilder.greedy().mask(0b011)));
+    assertEquals(0, token(logits, RequestBuilder.random(0.99).mask(0xfffffffffffffff9L & ~0b110L)));
+    assertEquals(2, token(logits, RequestBuilder.greedy().mask(-1L)));
   }
 
   @Test
@@ -73,8 +73,8 @@ final class SamplerTest {
     var logits = new float[130];
     logits[129] = 5;
     logits[64] = 4;
-    assertEquals(129, token(logits, Request.greedy().mask(0, 0, -1L)));
-    assertEquals(64, token(logits, Request.greedy().mask(0, 1, 0)));
+    assertEquals(129, token(logits, RequestBuilder.greedy().mask(0, 0, -1L)));
+    assertEquals(64, token(logits, RequestBuilder.greedy().mask(0, 1, 0)));
   }
 
   @Test
@@ -82,7 +82,7 @@ final class SamplerTest {
     var thrown =
         assertThrows(
             IllegalArgumentException.class,
-            () -> sample(new float[65], Request.greedy().mask(-1L)));
+            () -> sample(new float[65], RequestBuilder.greedy().mask(-1L)));
     assertEquals("mask has 64 bits; the vocabulary has 65 tokens", thrown.getMessage());
   }
 
@@ -90,17 +90,17 @@ final class SamplerTest {
   void penaltiesFollowRepetitionThenFrequencyThenPresence() {
     // 4 / 2 - 3 * 0.25 - 0.5 = 0.75, and -1 * 2 = -2 for a token of the prompt alone.
     var penalties = new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
-    assertEquals(2, token(new float[] {4, -1, 0.76f}, Request.greedy().penalties(penalties)));
-    assertEquals(0, token(new float[] {4, -1, 0.74f}, Request.greedy().penalties(penalties)));
-    assertEquals(2, token(new float[] {-9, -1, -1.99f}, Request.greedy().penalties(penalties)));
-    assertEquals(1, token(new float[] {-9, -1, -2.01f}, Request.greedy().penalties(penalties)));
+    assertEquals(2, token(new float[] {4, -1, 0.76f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(0, token(new float[] {4, -1, 0.74f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(2, token(new float[] {-9, -1, -1.99f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(1, token(new float[] {-9, -1, -2.01f}, RequestBuilder.greedy().penalties(penalties)));
   }
 
   @Test
   void biasComesBeforePenalties() {
     var penalties = new SampleRequest.Penalties(new int[] {0}, new int[] {0}, 0, 0, 4);
     // (2 + 6) / 4 = 2, not 2 / 4 + 6.
-    assertEquals(1, token(new float[] {2, 3}, Request.greedy().bias(0, 6).penalties(penalties)));
+    assertEquals(1, token(new float[] {2, 3}, RequestBuilder.greedy().bias(0, 6).penalties(penalties)));
   }
 
   @Test
@@ -108,59 +108,59 @@ final class SamplerTest {
     float[] logits = {4, -1, 0.5f, 2};
     float[] before = logits.clone();
     var penalties = new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
-    sample(logits, Request.random(0.5).bias(0, 3).mask(0b1011).penalties(penalties));
+    sample(logits, RequestBuilder.random(0.5).bias(0, 3).mask(0b1011).penalties(penalties));
     assertArrayEquals(before, logits);
   }
 
   @Test
   void topKKeepsTheBestAndTheLowerIdsAmongEquals() {
     float[] logits = {1, 5, 3, 3, 3};
-    assertEquals(1, token(logits, Request.random(0.999999).topK(1)));
-    assertEquals(3, token(logits, Request.random(0.999999).topK(3)));
-    assertEquals(4, token(logits, Request.random(0.999999).topK(4)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.999999).topK(1)));
+    assertEquals(3, token(logits, RequestBuilder.random(0.999999).topK(3)));
+    assertEquals(4, token(logits, RequestBuilder.random(0.999999).topK(4)));
   }
 
   @ParameterizedTest
   @CsvSource({"0.5, 0", "0.50001, 1", "0.74, 1", "0.7501, 2", "1e-9, 0"})
   void topPKeepsTheFewestTokensThatReachTheMass(float topP, int last) {
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
-    assertEquals(last, token(logits, Request.random(0.9999999).topP(topP)));
+    assertEquals(last, token(logits, RequestBuilder.random(0.9999999).topP(topP)));
   }
 
   @Test
   void topPCountsTheMassThatTopKLeft() {
     // Of the two that top-k keeps, the better holds 2/3: more than 0.6.
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
-    assertEquals(0, token(logits, Request.random(0.9999999).topK(2).topP(0.6f)));
-    assertEquals(1, token(logits, Request.random(0.9999999).topK(2).topP(0.7f)));
+    assertEquals(0, token(logits, RequestBuilder.random(0.9999999).topK(2).topP(0.6f)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.9999999).topK(2).topP(0.7f)));
   }
 
   @Test
   void minPKeepsAShareOfTheBestProbability() {
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
-    assertEquals(1, token(logits, Request.random(0.9999999).minP(0.4f)));
-    assertEquals(0, token(logits, Request.random(0.9999999).minP(1)));
-    assertEquals(1, token(logits, Request.random(0.9999999).minP(0.4f).topK(3)));
-    assertEquals(0, token(logits, Request.random(0.9999999).minP(0.4f).topP(0.6f)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.9999999).minP(0.4f)));
+    assertEquals(0, token(logits, RequestBuilder.random(0.9999999).minP(1)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.9999999).minP(0.4f).topK(3)));
+    assertEquals(0, token(logits, RequestBuilder.random(0.9999999).minP(0.4f).topP(0.6f)));
   }
 
   @Test
   void truncationsLookAtTheTemperedLogits() {
     // At temperature 2 the probabilities become 2 : 1 : 1, and the share of the second 1/2.
     float[] logits = logOf(4.0 / 6, 1.0 / 6, 1.0 / 6);
-    assertEquals(2, token(logits, Request.random(0.9999999).temperature(2).minP(0.49f)));
-    assertEquals(0, token(logits, Request.random(0.9999999).temperature(1).minP(0.49f)));
+    assertEquals(2, token(logits, RequestBuilder.random(0.9999999).temperature(2).minP(0.49f)));
+    assertEquals(0, token(logits, RequestBuilder.random(0.9999999).temperature(1).minP(0.49f)));
   }
 
   @Test
   void infiniteLogitsShareTheProbability() {
     float[] logits = {1, INFINITY, 7, INFINITY};
-    assertEquals(1, token(logits, Request.random(0.49)));
-    assertEquals(3, token(logits, Request.random(0.51)));
-    assertEquals(3, token(logits, Request.random(0.51).topP(0.9f)));
-    assertEquals(1, token(logits, Request.random(0.51).topK(1)));
-    assertEquals(3, token(logits, Request.random(0.51).minP(0.5f)));
-    var chosen = chosen(logits, Request.greedy().logprobs(2));
+    assertEquals(1, token(logits, RequestBuilder.random(0.49)));
+    assertEquals(3, token(logits, RequestBuilder.random(0.51)));
+    assertEquals(3, token(logits, RequestBuilder.random(0.51).topP(0.9f)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.51).topK(1)));
+    assertEquals(3, token(logits, RequestBuilder.random(0.51).minP(0.5f)));
+    var chosen = chosen(logits, RequestBuilder.greedy().logprobs(2));
     assertEquals((float) Math.log(0.5), chosen.logprob());
     assertArrayEquals(new int[] {1, 3}, chosen.topTokens());
   }
@@ -168,22 +168,22 @@ final class SamplerTest {
   @Test
   void tinyTemperaturesAndLogitsAreGreedyInTheLimit() {
     float[] logits = {1, 2, Float.MIN_VALUE, -Float.MAX_VALUE};
-    assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE)));
-    assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
-    assertEquals(1, token(logits, Request.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
+    assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
     float[] denormals = {Float.MIN_VALUE, 2 * Float.MIN_VALUE};
-    assertEquals(0, token(denormals, Request.random(0.4)));
-    assertEquals(1, token(denormals, Request.greedy()));
+    assertEquals(0, token(denormals, RequestBuilder.random(0.4)));
+    assertEquals(1, token(denormals, RequestBuilder.greedy()));
   }
 
   @Test
   void bannedTokensAreNeverDrawn() {
     float[] logits = {0, 0, 0, 0};
     for (double uniform : new double[] {0, 0.5, Math.nextDown(1.0)}) {
-      assertEquals(2, token(logits, Request.random(uniform).mask(0b100)));
-      assertEquals(2, token(logits, Request.random(uniform).mask(0b100).topK(3)));
-      assertEquals(2, token(logits, Request.random(uniform).mask(0b100).topP(0.99f)));
-      assertEquals(2, token(logits, Request.random(uniform).mask(0b100).minP(0.01f)));
+      assertEquals(2, token(logits, RequestBuilder.random(uniform).mask(0b100)));
+      assertEquals(2, token(logits, RequestBuilder.random(uniform).mask(0b100).topK(3)));
+      assertEquals(2, token(logits, RequestBuilder.random(uniform).mask(0b100).topP(0.99f)));
+      assertEquals(2, token(logits, RequestBuilder.random(uniform).mask(0b100).minP(0.01f)));
     }
   }
 
@@ -191,7 +191,7 @@ final class SamplerTest {
   void logprobsAreThoseOfTheUnmodifiedLogits() {
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
     var chosen =
-        chosen(logits, Request.random(0).temperature(9).bias(0, -INFINITY).topK(1).logprobs(3));
+        chosen(logits, RequestBuilder.random(0).temperature(9).bias(0, -INFINITY).topK(1).logprobs(3));
     assertEquals(1, chosen.token());
     assertEquals(Math.log(0.25), chosen.logprob(), 1e-6);
     assertEquals(2, chosen.rank());
@@ -205,7 +205,7 @@ final class SamplerTest {
   @Test
   void scoresATokenWithoutChoosing() {
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
-    var chosen = chosen(logits, Request.greedy().scored(3).logprobs(0));
+    var chosen = chosen(logits, RequestBuilder.greedy().scored(3).logprobs(0));
     assertEquals(3, chosen.token());
     assertEquals(Math.log(0.125), chosen.logprob(), 1e-6);
     assertEquals(3, chosen.rank());
@@ -214,7 +214,7 @@ final class SamplerTest {
 
   @Test
   void reportsNoMoreTokensThanThereAre() {
-    var chosen = chosen(new float[] {1, -INFINITY, 2}, Request.greedy().logprobs(20));
+    var chosen = chosen(new float[] {1, -INFINITY, 2}, RequestBuilder.greedy().logprobs(20));
     assertArrayEquals(new int[] {2, 0}, chosen.topTokens());
   }
 
@@ -232,8 +232,8 @@ final class SamplerTest {
       if (topK == 0 && topP == 1 && minP == 0) {
         topK = 40;
       }
-      Request request =
-          Request.random(random.nextDouble())
+      RequestBuilder request =
+          RequestBuilder.random(random.nextDouble())
               .temperature(temperature)
               .topK(topK)
               .topP(topP)
@@ -253,9 +253,9 @@ final class SamplerTest {
     var sampler = new Sampler(40);
     var counts = new int[40];
     var uniforms = new Random(12);
-    SampleRequest shape = Request.random(0).topK(topK).topP(topP).minP(minP).build();
+    SampleRequest shape = RequestBuilder.random(0).topK(topK).topP(topP).minP(minP).build();
     for (int draw = 0; draw < draws; draw++) {
-      Request request = Request.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
+      RequestBuilder request = RequestBuilder.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
       var outcome = sampler.sample(new HeapLogits(logits, 0, 40), request.build());
       counts[((SampleOutcome.Chosen) outcome).token()]++;
     }
@@ -275,9 +275,9 @@ final class SamplerTest {
   @Test
   void withoutTruncationTheDrawRunsThroughTheIdsInOrder() {
     var logits = new float[3000]; // several chunks of equal weights
-    assertEquals(0, token(logits, Request.random(0)));
-    assertEquals(1500, token(logits, Request.random(0.5000001)));
-    assertEquals(2999, token(logits, Request.random(Math.nextDown(1.0))));
+    assertEquals(0, token(logits, RequestBuilder.random(0)));
+    assertEquals(1500, token(logits, RequestBuilder.random(0.5000001)));
+    assertEquals(2999, token(logits, RequestBuilder.random(Math.nextDown(1.0))));
   }
 
   private static int bySorting(float[] logits, SampleRequest request) {
@@ -343,171 +343,16 @@ final class SamplerTest {
     return x;
   }
 
-  private static int token(float[] logits, Request request) {
+  private static int token(float[] logits, RequestBuilder request) {
     return chosen(logits, request).token();
   }
 
-  private static SampleOutcome.Chosen chosen(float[] logits, Request request) {
+  private static SampleOutcome.Chosen chosen(float[] logits, RequestBuilder request) {
     return assertInstanceOf(SampleOutcome.Chosen.class, sample(logits, request));
   }
 
-  private static SampleOutcome sample(float[] logits, Request request) {
+  private static SampleOutcome sample(float[] logits, RequestBuilder request) {
     return new Sampler(logits.length)
         .sample(new HeapLogits(logits, 0, logits.length), request.build());
-  }
-
-  /// A request of which a test names only what it is about.
-  private record Request(
-      float temperature,
-      int topK,
-      float topP,
-      float minP,
-      double uniform,
-      SampleRequest.Penalties penalties,
-      int biasToken,
-      float biasValue,
-      long[] mask,
-      int scored,
-      int logprobs) {
-
-    static Request greedy() {
-      return new Request(0, 0, 1, 0, 0, null, -1, 0, null, -1, -1);
-    }
-
-    static Request random(double uniform) {
-      return new Request(1, 0, 1, 0, uniform, null, -1, 0, null, -1, -1);
-    }
-
-    Request temperature(float value) {
-      return new Request(
-          value, topK, topP, minP, uniform, penalties, biasToken, biasValue, mask, scored,
-          logprobs);
-    }
-
-    Request topK(int value) {
-      return new Request(
-          temperature,
-          value,
-          topP,
-          minP,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          mask,
-          scored,
-          logprobs);
-    }
-
-    Request topP(float value) {
-      return new Request(
-          temperature,
-          topK,
-          value,
-          minP,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          mask,
-          scored,
-          logprobs);
-    }
-
-    Request minP(float value) {
-      return new Request(
-          temperature,
-          topK,
-          topP,
-          value,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          mask,
-          scored,
-          logprobs);
-    }
-
-    Request penalties(SampleRequest.Penalties value) {
-      return new Request(
-          temperature,
-          topK,
-          topP,
-          minP,
-          uniform,
-          value,
-          biasToken,
-          biasValue,
-          mask,
-          scored,
-          logprobs);
-    }
-
-    Request bias(int token, float value) {
-      return new Request(
-          temperature, topK, topP, minP, uniform, penalties, token, value, mask, scored, logprobs);
-    }
-
-    Request mask(long... value) {
-      return new Request(
-          temperature,
-          topK,
-          topP,
-          minP,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          value,
-          scored,
-          logprobs);
-    }
-
-    Request scored(int value) {
-      return new Request(
-          temperature,
-          topK,
-          topP,
-          minP,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          mask,
-          value,
-          logprobs);
-    }
-
-    Request logprobs(int value) {
-      return new Request(
-          temperature,
-          topK,
-          topP,
-          minP,
-          uniform,
-          penalties,
-          biasToken,
-          biasValue,
-          mask,
-          scored,
-          value);
-    }
-
-    SampleRequest build() {
-      return new SampleRequest(
-          0,
-          temperature,
-          topK,
-          topP,
-          minP,
-          uniform,
-          penalties,
-          biasToken < 0 ? new int[0] : new int[] {biasToken},
-          biasToken < 0 ? new float[0] : new float[] {biasValue},
-          mask,
-          scored,
-          logprobs);
-    }
   }
 }

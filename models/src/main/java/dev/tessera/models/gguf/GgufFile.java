@@ -3,6 +3,7 @@ package dev.tessera.models.gguf;
 import dev.tessera.kernels.Tensor;
 import dev.tessera.kernels.TensorType;
 import dev.tessera.models.ModelFormatException;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -40,7 +41,7 @@ public final class GgufFile implements AutoCloseable {
   private final Metadata metadata;
   private final Map<String, Tensor> tensors;
   private final byte[] header;
-  private final @Nullable Arena arena;
+  private final Runnable unmap;
 
   private GgufFile(
       int version,
@@ -48,13 +49,13 @@ public final class GgufFile implements AutoCloseable {
       Metadata metadata,
       Map<String, Tensor> tensors,
       byte[] header,
-      @Nullable Arena arena) {
+      Runnable unmap) {
     this.version = version;
     this.fileBytes = fileBytes;
     this.metadata = metadata;
     this.tensors = Collections.unmodifiableMap(tensors);
     this.header = header;
-    this.arena = arena;
+    this.unmap = unmap;
   }
 
   /// Maps a file and reads its header.
@@ -89,7 +90,22 @@ public final class GgufFile implements AutoCloseable {
     List<Entry> table = readTensorTable(reader, tensorCount);
     Map<String, Tensor> tensors = locate(reader, table, metadata, file);
     byte[] header = file.asSlice(0, reader.position()).toArray(ValueLayout.JAVA_BYTE);
-    return new GgufFile(version, file.byteSize(), metadata, tensors, header, arena);
+    Runnable unmap = arena == null ? () -> {} : arena::close;
+    return new GgufFile(version, file.byteSize(), metadata, tensors, header, unmap);
+  }
+
+  /// Parts of a model as one file: with the metadata of the first, the headers of all one behind the
+  /// other, and these tensors.
+  static GgufFile joined(List<GgufFile> parts, Map<String, Tensor> tensors) {
+    var headers = new ByteArrayOutputStream();
+    parts.forEach(part -> headers.writeBytes(part.header));
+    return new GgufFile(
+        parts.getFirst().version,
+        parts.stream().mapToLong(GgufFile::fileBytes).sum(),
+        parts.getFirst().metadata,
+        tensors,
+        headers.toByteArray(),
+        () -> parts.forEach(GgufFile::close));
   }
 
   private static int readVersion(HeaderReader reader) throws ModelFormatException {
@@ -284,8 +300,6 @@ public final class GgufFile implements AutoCloseable {
 
   @Override
   public void close() {
-    if (arena != null) {
-      arena.close();
-    }
+    unmap.run();
   }
 }

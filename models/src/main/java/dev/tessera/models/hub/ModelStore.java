@@ -1,6 +1,7 @@
 package dev.tessera.models.hub;
 
 import dev.tessera.models.OneLine;
+import dev.tessera.models.gguf.GgufParts;
 import dev.tessera.models.hub.HubClient.RemoteFile;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -126,13 +127,30 @@ public final class ModelStore {
   }
 
   private static long bytes(Path model) throws IOException {
-    try (Stream<Path> files = Files.walk(model, 1)) {
-      long bytes = 0;
-      for (Path file : files.filter(Files::isRegularFile).toList()) {
-        bytes += Files.size(file);
-      }
-      return bytes;
+    if (!Files.isDirectory(model)) {
+      return bytes(parts(model));
     }
+    try (Stream<Path> files = Files.list(model)) {
+      return bytes(files.filter(Files::isRegularFile).toList());
+    }
+  }
+
+  private static long bytes(List<Path> files) throws IOException {
+    long bytes = 0;
+    for (Path file : files) {
+      bytes += Files.size(file);
+    }
+    return bytes;
+  }
+
+  private static List<Path> parts(Path model) {
+    return GgufParts.names(String.valueOf(model.getFileName())).stream()
+        .map(model::resolveSibling)
+        .toList();
+  }
+
+  private static boolean isWhole(Path model) {
+    return parts(model).stream().allMatch(Files::exists);
   }
 
   private Path obtainDefault(DownloadProgress progress) throws IOException, InterruptedException {
@@ -221,7 +239,7 @@ public final class ModelStore {
     Path folder = cache().resolve(reference.repository());
     String wanted = reference.file();
     Path here = wanted == null ? chosen(folder) : folder.resolve(wanted);
-    if (here != null && Files.exists(here)) {
+    if (here != null && isWhole(here)) {
       return here;
     }
     Path shared = huggingFace.find(reference.repository(), wanted);
@@ -237,11 +255,12 @@ public final class ModelStore {
           files.stream().sorted(Comparator.comparingLong(RemoteFile::size)).toList()) {
         download.fetch(reference.repository(), file, folder.resolve(file.path()));
       }
-      boolean single = files.size() == 1;
+      String first = files.getFirst().path();
+      String model = first.endsWith(".gguf") ? first : ".";
       if (wanted == null) {
-        Files.writeString(folder.resolve(CHOICE), single ? files.getFirst().path() : ".");
+        Files.writeString(folder.resolve(CHOICE), model);
       }
-      return single ? folder.resolve(files.getFirst().path()) : folder;
+      return folder.resolve(model).normalize();
     } catch (ModelUnavailableException e) {
       throw e;
     } catch (IOException e) {
@@ -259,7 +278,7 @@ public final class ModelStore {
     if (name.equals(".")) {
       return folder;
     }
-    return HubNames.isFile(name) && Files.exists(folder.resolve(name))
+    return HubNames.isFile(name) && isWhole(folder.resolve(name))
         ? folder.resolve(name)
         : null;
   }

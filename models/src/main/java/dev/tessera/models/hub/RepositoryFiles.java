@@ -1,5 +1,6 @@
 package dev.tessera.models.hub;
 
+import dev.tessera.models.gguf.GgufParts;
 import dev.tessera.models.hub.HubClient.RemoteFile;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,7 +30,8 @@ final class RepositoryFiles {
 
   private RepositoryFiles() {}
 
-  /// The files to fetch: one GGUF file, or safetensors with what stands beside them.
+  /// The files to fetch: a GGUF file, the parts of one in their order, or safetensors with what
+  /// stands beside them.
   ///
   /// @param wanted a file's name or its quantisation, or null
   /// @throws ModelUnavailableException if there is none or more than one to choose from
@@ -37,16 +39,16 @@ final class RepositoryFiles {
       throws ModelUnavailableException {
     List<RemoteFile> ggufs = files.stream().filter(file -> isWholeModel(file.path())).toList();
     if (wanted != null) {
-      return List.of(named(repository, files, ggufs, wanted));
+      return parts(repository, files, named(repository, files, ggufs, wanted));
     }
     if (ggufs.size() == 1) {
-      return ggufs;
+      return parts(repository, files, ggufs.getFirst());
     }
     for (String quantisation : PREFERENCE) {
       List<RemoteFile> matches =
           ggufs.stream().filter(file -> mentions(file.path(), quantisation)).toList();
       if (matches.size() == 1) {
-        return matches;
+        return parts(repository, files, matches.getFirst());
       }
       if (matches.size() > 1) {
         throw ambiguous(repository, matches);
@@ -84,10 +86,28 @@ final class RepositoryFiles {
         : ambiguous(repository, matches);
   }
 
-  /// Not a part of a model, and not the projector of a multimodal one.
+  private static List<RemoteFile> parts(
+      String repository, List<RemoteFile> files, RemoteFile first)
+      throws ModelUnavailableException {
+    List<RemoteFile> parts = new ArrayList<>();
+    for (String name : GgufParts.names(first.path())) {
+      parts.add(
+          files.stream()
+              .filter(file -> file.path().equals(name))
+              .findFirst()
+              .orElseThrow(
+                  () ->
+                      new ModelUnavailableException(
+                          "%s holds %s, but not its part %s"
+                              .formatted(repository, first.path(), name))));
+    }
+    return parts;
+  }
+
+  /// Stands for a model: not a later part of one, and not the projector of a multimodal one.
   private static boolean isWholeModel(String path) {
     return path.endsWith(".gguf")
-        && !path.contains("-of-")
+        && !GgufParts.isLaterPart(path)
         && !path.contains("mmproj")
         && !path.contains("imatrix");
   }

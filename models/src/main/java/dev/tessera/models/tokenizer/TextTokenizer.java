@@ -3,6 +3,7 @@ package dev.tessera.models.tokenizer;
 import java.util.Arrays;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.concurrent.Semaphore;
 
 /// A tokenizer put together from its stages: names of tokens are found in the text, what lies
 /// between them is normalised, names are found again that only exist in normalised text, and the
@@ -46,6 +47,13 @@ final class TextTokenizer implements Tokenizer {
     static final WordPrefix NONE = new WordPrefix("", true, false);
   }
 
+  /// Characters above which a text is large: merging it may take 100 times as many bytes.
+  static final int LARGE = 1 << 17;
+
+  /// Large texts go one by one, whatever tokenizer they are for: each alone fits the heap, and a
+  /// few at once need not.
+  private static final Semaphore LARGE_TEXT = new Semaphore(1, true);
+
   private final Stages stages;
   private final Vocabulary vocabulary;
 
@@ -61,6 +69,18 @@ final class TextTokenizer implements Tokenizer {
 
   @Override
   public int[] encode(String text, boolean addSpecial, boolean parseSpecial) {
+    if (text.length() <= LARGE) {
+      return encodeNow(text, addSpecial, parseSpecial);
+    }
+    LARGE_TEXT.acquireUninterruptibly();
+    try {
+      return encodeNow(text, addSpecial, parseSpecial);
+    } finally {
+      LARGE_TEXT.release();
+    }
+  }
+
+  private int[] encodeNow(String text, boolean addSpecial, boolean parseSpecial) {
     String wellFormed = wellFormed(text);
     TokenBuffer tokens = new TokenBuffer();
     PairMerger scratch = new PairMerger();

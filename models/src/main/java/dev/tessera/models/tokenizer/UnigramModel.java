@@ -69,12 +69,9 @@ final class UnigramModel implements SubwordModel {
   @Override
   public void encode(String text, int from, int to, PairMerger scratch, TokenBuffer tokens) {
     byte[] input = text.substring(from, to).getBytes(StandardCharsets.UTF_8);
-    double[] best = new double[input.length + 1]; // score of the best way up to here
-    int[] token = new int[input.length + 1]; // its last token
-    int[] start = new int[input.length + 1]; // where that token starts
-    Arrays.fill(best, Double.NEGATIVE_INFINITY);
-    best[0] = 0;
+    Lattice lattice = new Lattice(input, tokens);
     for (int i = 0; i < input.length; ) {
+      lattice.arrive(i);
       int character = characterLength(input, i);
       boolean known = false;
       long node = 0;
@@ -85,43 +82,87 @@ final class UnigramModel implements SubwordModel {
         }
         int id = ends.get((int) node);
         if (id != NONE) {
-          offer(best, token, start, i, j + 1, id, scores[id]);
+          lattice.offer(i, j + 1, id, scores[id]);
           known |= j + 1 - i == character;
         }
       }
       if (!known) {
-        offer(best, token, start, i, i + character, unknown, unknownScore);
+        lattice.offer(i, i + character, unknown, unknownScore);
       }
       i += character;
     }
-    backtrack(input, token, start, tokens);
+    lattice.decide(input.length);
   }
 
-  private static void offer(
-      double[] best, int[] token, int[] start, int from, int to, int id, double score) {
-    if (best[from] + score > best[to]) {
-      best[to] = best[from] + score;
-      token[to] = id;
-      start[to] = from;
+  /// The best way to every border of the text between the last one that is decided and the last one
+  /// that a token reaches. A border that no token crosses lies on every way, so what is before it
+  /// is decided there, and a text of many words takes the room of one.
+  private final class Lattice {
+    private static final int ROOM = 4096;
+
+    private final byte[] input;
+    private final TokenBuffer tokens;
+    private double[] best = new double[ROOM]; // score of the best way up to base + i
+    private int[] token = new int[ROOM]; // its last token
+    private int[] start = new int[ROOM]; // where that token starts, from base
+    private int base;
+    private int furthest; // the last border that a token reaches
+
+    Lattice(byte[] input, TokenBuffer tokens) {
+      this.input = input;
+      this.tokens = tokens;
+      Arrays.fill(best, Double.NEGATIVE_INFINITY);
+      best[0] = 0;
     }
-  }
 
-  private void backtrack(byte[] input, int[] token, int[] start, TokenBuffer tokens) {
-    int first = tokens.size();
-    for (int end = input.length; end > 0; ) {
-      int from = start[end];
-      if (token[end] != unknown) {
-        tokens.add(token[end]);
-      } else {
-        // Neighbouring unknown characters are one token, or all their bytes.
-        while (from > 0 && token[from] == unknown) {
-          from = start[from];
-        }
-        unknownRun(input, from, end, tokens);
+    /// All tokens that start before this border have been offered.
+    void arrive(int border) {
+      // Neighbouring unknown characters become one token, so no border between them is final.
+      if (border == furthest && border - base >= ROOM / 2 && token[border - base] != unknown) {
+        double score = best[border - base];
+        decide(border);
+        Arrays.fill(best, 0, border - base + 1, Double.NEGATIVE_INFINITY);
+        best[0] = score; // summed from the beginning of the text, as if it were never cut
+        base = border;
       }
-      end = from;
     }
-    tokens.reverse(first);
+
+    void offer(int from, int to, int id, double score) {
+      furthest = Math.max(furthest, to);
+      int index = to - base;
+      if (index >= best.length) {
+        int capacity = Math.min(2 * index, input.length + 1);
+        int filled = best.length;
+        best = Arrays.copyOf(best, capacity);
+        token = Arrays.copyOf(token, capacity);
+        start = Arrays.copyOf(start, capacity);
+        Arrays.fill(best, filled, capacity, Double.NEGATIVE_INFINITY);
+      }
+      if (best[from - base] + score > best[index]) {
+        best[index] = best[from - base] + score;
+        token[index] = id;
+        start[index] = from - base;
+      }
+    }
+
+    /// Appends the tokens of the best way from the base to a border.
+    void decide(int border) {
+      int first = tokens.size();
+      for (int end = border - base; end > 0; ) {
+        int from = start[end];
+        if (token[end] != unknown) {
+          tokens.add(token[end]);
+        } else {
+          // Neighbouring unknown characters are one token, or all their bytes.
+          while (from > 0 && token[from] == unknown) {
+            from = start[from];
+          }
+          unknownRun(input, base + from, base + end, tokens);
+        }
+        end = from;
+      }
+      tokens.reverse(first);
+    }
   }
 
   /// Appends backwards, as the whole result is.

@@ -362,6 +362,22 @@ class ModelStoreTest {
   }
 
   @Test
+  void fetchesEveryPartOfAModel() throws Exception {
+    String first = "Q8_0/big-Q8_0-00001-of-00002.gguf";
+    String second = "Q8_0/big-Q8_0-00002-of-00002.gguf";
+    list(entry(first, MODEL, true), entry(second, MODEL, true));
+    hub.serve(RESOLVE + first, MODEL).serve(RESOLVE + second, MODEL);
+    Path model = obtain("hf:org/repo:Q8_0");
+    assertTrue(model.endsWith(first));
+    assertArrayEquals(MODEL, Files.readAllBytes(model.resolveSibling(second.substring(5))));
+    assertEquals(model, obtain("hf:org/repo"));
+    assertEquals(2 * MODEL.length, store().cached().getFirst().bytes());
+    Files.delete(model.resolveSibling(second.substring(5)));
+    list(entry(first, MODEL, true));
+    assertTrue(failure("hf:org/repo").contains("but not its part " + second));
+  }
+
+  @Test
   void listsTheFilesWhereTheChoiceIsNotClear() throws Exception {
     list(entry("a.Q8_0.gguf", new byte[20], true), entry("b.Q8_0.gguf", new byte[20], true));
     assertTrue(

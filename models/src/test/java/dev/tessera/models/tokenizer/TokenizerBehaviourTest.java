@@ -182,6 +182,26 @@ class TokenizerBehaviourTest {
     }
   }
 
+  /// Compatibility composition makes eighteen characters of one.
+  @Test
+  void aFloodThatGrowsWhenItIsNormalisedFitsTheHeap() {
+    int[] tokens = load("nomic-bert-moe").encode("\uFDFA".repeat(1_000_000), false, true);
+    assertTrue(tokens.length > 4_000_000, tokens.length + " tokens");
+  }
+
+  /// Each of them takes some 250 MB while its one long word is merged.
+  @Test
+  void manyFloodsAtOnceFitTheHeap() throws Exception {
+    String flood = "\u4E2D".repeat(2_000_000);
+    try (ExecutorService threads = Executors.newFixedThreadPool(8)) {
+      List<Callable<Integer>> tasks =
+          java.util.Collections.nCopies(8, () -> QWEN2.encode(flood, false, false).length);
+      for (Future<Integer> done : threads.invokeAll(tasks)) {
+        assertTrue(done.get() > 0);
+      }
+    }
+  }
+
   @Test
   void manyThreadsGetTheSameTokens() throws Exception {
     List<String> texts = MixedText.segments().subList(0, 60);
