@@ -13,13 +13,10 @@ final class GgufConfig {
   /// The tensor of Llama 3's factors on the frequencies.
   static final String ROPE_FACTORS = "rope_freqs.weight";
 
-  private static final double LARGEST_BASE = 1e12;
-  private static final double LARGEST_FACTOR = 1e4;
 
   /// Gemma 3 rotates within its windows as its predecessors did everywhere.
   private static final double GEMMA_WINDOW_BASE = 10_000;
 
-  private static final int GEMMA_PATTERN = 6;
   private static final int GEMMA_27B_LAYERS = 62;
 
   private final Settings all;
@@ -119,7 +116,7 @@ final class GgufConfig {
       }
       return Arrays.copyOf(pattern, layers);
     }
-    int usual = architecture == Architecture.GEMMA3 ? GEMMA_PATTERN : 0;
+    int usual = architecture == Architecture.GEMMA3 ? ModelConfig.GEMMA_PATTERN : 0;
     int pattern = own.integer(key, 0, ModelConfig.MOST_LAYERS, usual);
     for (int layer = 0; layer < layers; layer++) {
       windowed[layer] = pattern == 0 || (layer + 1) % pattern != 0;
@@ -129,9 +126,9 @@ final class GgufConfig {
 
   private RopeSpec rope(int headDim, int context, Map<String, Tensor> tensors)
       throws ModelFormatException {
-    double base = own.number("rope.freq_base", 1, LARGEST_BASE, 10_000);
+    double base = own.number("rope.freq_base", 1, ModelConfig.LARGEST_BASE, 10_000);
     double[] frequencies = RopeScaling.frequencies(base, rotaryDim(headDim));
-    double magnitude = own.number("rope.scaling.attn_factor", 1e-3, LARGEST_FACTOR, 1);
+    double magnitude = own.number("rope.scaling.attn_factor", 1e-3, ModelConfig.LARGEST_FACTOR, 1);
     String scaling = own.text("rope.scaling.type");
     switch (scaling == null ? "linear" : scaling) {
       case "none" -> {}
@@ -140,7 +137,7 @@ final class GgufConfig {
         Yarn yarn = yarn(context);
         frequencies = RopeScaling.yarn(frequencies, base, yarn);
         magnitude *=
-            own.number("rope.scaling.yarn_attn_factor", 1e-3, LARGEST_FACTOR, yarn.magnitude());
+            own.number("rope.scaling.yarn_attn_factor", 1e-3, ModelConfig.LARGEST_FACTOR, yarn.magnitude());
       }
       default ->
           throw own.refuse(
@@ -155,7 +152,7 @@ final class GgufConfig {
   }
 
   private RopeSpec windowRope(int headDim) throws ModelFormatException {
-    double base = own.number("rope.freq_base_swa", 1, LARGEST_BASE, GEMMA_WINDOW_BASE);
+    double base = own.number("rope.freq_base_swa", 1, ModelConfig.LARGEST_BASE, GEMMA_WINDOW_BASE);
     return new RopeSpec(
         architecture.ggufPairing, RopeScaling.frequencies(base, rotaryDim(headDim)), 1);
   }
@@ -170,8 +167,8 @@ final class GgufConfig {
 
   /// 0 stands for no scaling, as a missing key does.
   private double factor() throws ModelFormatException {
-    double old = own.number("rope.scale_linear", 0, LARGEST_FACTOR, 0);
-    double factor = own.number("rope.scaling.factor", 0, LARGEST_FACTOR, old);
+    double old = own.number("rope.scale_linear", 0, ModelConfig.LARGEST_FACTOR, 0);
+    double factor = own.number("rope.scaling.factor", 0, ModelConfig.LARGEST_FACTOR, old);
     return factor == 0 ? 1 : factor;
   }
 
@@ -180,8 +177,8 @@ final class GgufConfig {
         factor(),
         own.integer(
             "rope.scaling.original_context_length", 1, ModelConfig.LONGEST_CONTEXT, context),
-        own.number("rope.scaling.yarn_beta_fast", 1e-3, LARGEST_FACTOR, 32),
-        own.number("rope.scaling.yarn_beta_slow", 1e-3, LARGEST_FACTOR, 1),
+        own.number("rope.scaling.yarn_beta_fast", 1e-3, ModelConfig.LARGEST_FACTOR, 32),
+        own.number("rope.scaling.yarn_beta_slow", 1e-3, ModelConfig.LARGEST_FACTOR, 1),
         own.number("rope.scaling.yarn_ext_factor", 0, 1, 1),
         true);
   }

@@ -11,9 +11,6 @@ import org.jspecify.annotations.Nullable;
 /// Reads the shape of a decoder from the `config.json` of Hugging Face. Where a key is missing, the
 /// default is that of the family in `transformers`.
 final class HuggingFaceConfig {
-  private static final double LARGEST_BASE = 1e12;
-  private static final double LARGEST_FACTOR = 1e4;
-  private static final int GEMMA_PATTERN = 6;
 
   private final Settings settings;
   private final Architecture architecture;
@@ -144,7 +141,7 @@ final class HuggingFaceConfig {
             settings.has("sliding_window_pattern")
                 ? "sliding_window_pattern"
                 : "_sliding_window_pattern";
-        int pattern = settings.integer(key, 1, ModelConfig.MOST_LAYERS, GEMMA_PATTERN);
+        int pattern = settings.integer(key, 1, ModelConfig.MOST_LAYERS, ModelConfig.GEMMA_PATTERN);
         for (int layer = 0; layer < layers; layer++) {
           windowed[layer] = (layer + 1) % pattern != 0;
         }
@@ -192,7 +189,7 @@ final class HuggingFaceConfig {
 
   private double base(@Nullable Settings rope, double usual) throws ModelFormatException {
     Settings from = rope != null && rope.has("rope_theta") ? rope : settings;
-    return from.number("rope_theta", 1, LARGEST_BASE, usual);
+    return from.number("rope_theta", 1, ModelConfig.LARGEST_BASE, usual);
   }
 
   private RopeSpec windowRope(int headDim) throws ModelFormatException {
@@ -200,8 +197,8 @@ final class HuggingFaceConfig {
     Settings own = parameters == null ? null : parameters.section("sliding_attention");
     double base =
         own == null
-            ? settings.number("rope_local_base_freq", 1, LARGEST_BASE, 10_000)
-            : own.number("rope_theta", 1, LARGEST_BASE, 10_000);
+            ? settings.number("rope_local_base_freq", 1, ModelConfig.LARGEST_BASE, 10_000)
+            : own.number("rope_theta", 1, ModelConfig.LARGEST_BASE, 10_000);
     return new RopeSpec(Pairing.SPLIT, RopeScaling.frequencies(base, rotaryDim(headDim)), 1);
   }
 
@@ -215,7 +212,7 @@ final class HuggingFaceConfig {
         case "default" -> {}
         case "linear" ->
             frequencies =
-                RopeScaling.linear(frequencies, rope.number("factor", 1e-3, LARGEST_FACTOR));
+                RopeScaling.linear(frequencies, rope.number("factor", 1e-3, ModelConfig.LARGEST_FACTOR));
         case "llama3" -> frequencies = llama3(frequencies, rope);
         case "yarn" -> {
           Yarn yarn = yarn(rope, context);
@@ -251,15 +248,15 @@ final class HuggingFaceConfig {
   }
 
   private static double[] llama3(double[] frequencies, Settings rope) throws ModelFormatException {
-    double low = rope.number("low_freq_factor", 1e-3, LARGEST_FACTOR);
-    double high = rope.number("high_freq_factor", 1e-3, LARGEST_FACTOR);
+    double low = rope.number("low_freq_factor", 1e-3, ModelConfig.LARGEST_FACTOR);
+    double high = rope.number("high_freq_factor", 1e-3, ModelConfig.LARGEST_FACTOR);
     if (high <= low) {
       throw rope.refuse(
           "high_freq_factor is %s; expected more than low_freq_factor, %s".formatted(high, low));
     }
     return RopeScaling.llama3(
         frequencies,
-        rope.number("factor", 1e-3, LARGEST_FACTOR),
+        rope.number("factor", 1e-3, ModelConfig.LARGEST_FACTOR),
         low,
         high,
         rope.integer("original_max_position_embeddings", 1, ModelConfig.LONGEST_CONTEXT));
@@ -267,20 +264,20 @@ final class HuggingFaceConfig {
 
   private static Yarn yarn(Settings rope, int context) throws ModelFormatException {
     return new Yarn(
-        rope.number("factor", 1e-3, LARGEST_FACTOR),
+        rope.number("factor", 1e-3, ModelConfig.LARGEST_FACTOR),
         rope.integer("original_max_position_embeddings", 1, ModelConfig.LONGEST_CONTEXT, context),
-        rope.number("beta_fast", 1e-3, LARGEST_FACTOR, 32),
-        rope.number("beta_slow", 1e-3, LARGEST_FACTOR, 1),
+        rope.number("beta_fast", 1e-3, ModelConfig.LARGEST_FACTOR, 32),
+        rope.number("beta_slow", 1e-3, ModelConfig.LARGEST_FACTOR, 1),
         1,
         rope.flag("truncate", true));
   }
 
   private static double magnitude(Settings rope, Yarn yarn) throws ModelFormatException {
     if (rope.has("attention_factor")) {
-      return rope.number("attention_factor", 1e-3, LARGEST_FACTOR);
+      return rope.number("attention_factor", 1e-3, ModelConfig.LARGEST_FACTOR);
     }
-    double mscale = rope.number("mscale", 0, LARGEST_FACTOR, 0);
-    double allDims = rope.number("mscale_all_dim", 0, LARGEST_FACTOR, 0);
+    double mscale = rope.number("mscale", 0, ModelConfig.LARGEST_FACTOR, 0);
+    double allDims = rope.number("mscale_all_dim", 0, ModelConfig.LARGEST_FACTOR, 0);
     return mscale == 0 || allDims == 0
         ? yarn.magnitude()
         : Yarn.magnitude(yarn.factor(), mscale) / Yarn.magnitude(yarn.factor(), allDims);

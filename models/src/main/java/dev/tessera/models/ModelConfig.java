@@ -39,6 +39,14 @@ record ModelConfig(
   static final int LONGEST_CONTEXT = 1 << 27;
 
   /// Epsilons beyond this would swallow the activations.
+  /// Of rotary embeddings: their base, and any factor on it.
+  static final double LARGEST_BASE = 1e12;
+
+  static final double LARGEST_FACTOR = 1e4;
+
+  /// Of Gemma 3's layers each sixth sees the whole context.
+  static final int GEMMA_PATTERN = 6;
+
   static final double LARGEST_EPSILON = 0.1;
 
   /// Checks what the reader of a single value cannot see.

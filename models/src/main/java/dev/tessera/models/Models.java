@@ -21,7 +21,8 @@ public final class Models {
 
   private Models() {}
 
-  /// Opens a GGUF file, or the first of a model's several, or a directory with safetensors, `config.json` and `tokenizer.json`.
+  /// Opens a GGUF file, or the first of a model's several, or a directory with safetensors,
+  /// `config.json` and `tokenizer.json`.
   ///
   /// The weights are mapped, not read: this takes as long as it takes to read the headers, the
   /// vocabulary, and enough of the weights to find numbers that are none.

@@ -50,7 +50,8 @@ final class SamplerTest {
         SampleOutcome.Broken.class, sample(new float[3], RequestBuilder.random(0.1).mask(0b000)));
     float[] banned = {-INFINITY, -INFINITY};
     assertInstanceOf(SampleOutcome.Broken.class, sample(banned, RequestBuilder.greedy()));
-    assertInstanceOf(SampleOutcome.Broken.class, sample(banned, RequestBuilder.greedy().logprobs(1)));
+    assertInstanceOf(
+        SampleOutcome.Broken.class, sample(banned, RequestBuilder.greedy().logprobs(1)));
   }
 
   @Test
@@ -90,17 +91,22 @@ final class SamplerTest {
   void penaltiesFollowRepetitionThenFrequencyThenPresence() {
     // 4 / 2 - 3 * 0.25 - 0.5 = 0.75, and -1 * 2 = -2 for a token of the prompt alone.
     var penalties = new SampleRequest.Penalties(new int[] {0, 1}, new int[] {3, 0}, 0.5f, 0.25f, 2);
-    assertEquals(2, token(new float[] {4, -1, 0.76f}, RequestBuilder.greedy().penalties(penalties)));
-    assertEquals(0, token(new float[] {4, -1, 0.74f}, RequestBuilder.greedy().penalties(penalties)));
-    assertEquals(2, token(new float[] {-9, -1, -1.99f}, RequestBuilder.greedy().penalties(penalties)));
-    assertEquals(1, token(new float[] {-9, -1, -2.01f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(
+        2, token(new float[] {4, -1, 0.76f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(
+        0, token(new float[] {4, -1, 0.74f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(
+        2, token(new float[] {-9, -1, -1.99f}, RequestBuilder.greedy().penalties(penalties)));
+    assertEquals(
+        1, token(new float[] {-9, -1, -2.01f}, RequestBuilder.greedy().penalties(penalties)));
   }
 
   @Test
   void biasComesBeforePenalties() {
     var penalties = new SampleRequest.Penalties(new int[] {0}, new int[] {0}, 0, 0, 4);
     // (2 + 6) / 4 = 2, not 2 / 4 + 6.
-    assertEquals(1, token(new float[] {2, 3}, RequestBuilder.greedy().bias(0, 6).penalties(penalties)));
+    assertEquals(
+        1, token(new float[] {2, 3}, RequestBuilder.greedy().bias(0, 6).penalties(penalties)));
   }
 
   @Test
@@ -169,8 +175,10 @@ final class SamplerTest {
   void tinyTemperaturesAndLogitsAreGreedyInTheLimit() {
     float[] logits = {1, 2, Float.MIN_VALUE, -Float.MAX_VALUE};
     assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE)));
-    assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
-    assertEquals(1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
+    assertEquals(
+        1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).topP(0.9f)));
+    assertEquals(
+        1, token(logits, RequestBuilder.random(0.999).temperature(Float.MIN_VALUE).minP(0.1f)));
     float[] denormals = {Float.MIN_VALUE, 2 * Float.MIN_VALUE};
     assertEquals(0, token(denormals, RequestBuilder.random(0.4)));
     assertEquals(1, token(denormals, RequestBuilder.greedy()));
@@ -191,7 +199,8 @@ final class SamplerTest {
   void logprobsAreThoseOfTheUnmodifiedLogits() {
     float[] logits = logOf(0.5, 0.25, 0.125, 0.125);
     var chosen =
-        chosen(logits, RequestBuilder.random(0).temperature(9).bias(0, -INFINITY).topK(1).logprobs(3));
+        chosen(
+            logits, RequestBuilder.random(0).temperature(9).bias(0, -INFINITY).topK(1).logprobs(3));
     assertEquals(1, chosen.token());
     assertEquals(Math.log(0.25), chosen.logprob(), 1e-6);
     assertEquals(2, chosen.rank());
@@ -255,7 +264,8 @@ final class SamplerTest {
     var uniforms = new Random(12);
     SampleRequest shape = RequestBuilder.random(0).topK(topK).topP(topP).minP(minP).build();
     for (int draw = 0; draw < draws; draw++) {
-      RequestBuilder request = RequestBuilder.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
+      RequestBuilder request =
+          RequestBuilder.random(uniforms.nextDouble()).topK(topK).topP(topP).minP(minP);
       var outcome = sampler.sample(new HeapLogits(logits, 0, 40), request.build());
       counts[((SampleOutcome.Chosen) outcome).token()]++;
     }

@@ -94,8 +94,8 @@ public final class GgufFile implements AutoCloseable {
     return new GgufFile(version, file.byteSize(), metadata, tensors, header, unmap);
   }
 
-  /// Parts of a model as one file: with the metadata of the first, the headers of all one behind the
-  /// other, and these tensors.
+  /// Parts of a model as one file: with the metadata of the first, the headers of all one behind
+  /// the other, and these tensors.
   static GgufFile joined(List<GgufFile> parts, Map<String, Tensor> tensors) {
     var headers = new ByteArrayOutputStream();
     parts.forEach(part -> headers.writeBytes(part.header));

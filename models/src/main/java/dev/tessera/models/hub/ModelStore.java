@@ -278,8 +278,6 @@ public final class ModelStore {
     if (name.equals(".")) {
       return folder;
     }
-    return HubNames.isFile(name) && isWhole(folder.resolve(name))
-        ? folder.resolve(name)
-        : null;
+    return HubNames.isFile(name) && isWhole(folder.resolve(name)) ? folder.resolve(name) : null;
   }
 }

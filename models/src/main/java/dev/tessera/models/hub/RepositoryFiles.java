@@ -86,8 +86,7 @@ final class RepositoryFiles {
         : ambiguous(repository, matches);
   }
 
-  private static List<RemoteFile> parts(
-      String repository, List<RemoteFile> files, RemoteFile first)
+  private static List<RemoteFile> parts(String repository, List<RemoteFile> files, RemoteFile first)
       throws ModelUnavailableException {
     List<RemoteFile> parts = new ArrayList<>();
     for (String name : GgufParts.names(first.path())) {

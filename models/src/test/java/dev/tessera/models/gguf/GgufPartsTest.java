@@ -119,8 +119,7 @@ class GgufPartsTest {
   @Test
   void refusesPartsThatWereRenamed() throws Exception {
     Path first = write();
-    Files.copy(
-        part(2), part(3), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+    Files.copy(part(2), part(3), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
     assertTrue(refusal(first).contains("says that it is part 2 of 3; expected 3 of 3"));
     Path alone = Files.copy(first, directory.resolve("renamed.gguf"));
     assertTrue(refusal(alone).contains("expected a name that ends in -00001-of-00003.gguf"));
