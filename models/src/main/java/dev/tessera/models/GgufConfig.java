@@ -13,7 +13,6 @@ final class GgufConfig {
   /// The tensor of Llama 3's factors on the frequencies.
   static final String ROPE_FACTORS = "rope_freqs.weight";
 
-
   /// Gemma 3 rotates within its windows as its predecessors did everywhere.
   private static final double GEMMA_WINDOW_BASE = 10_000;
 
@@ -137,7 +136,11 @@ final class GgufConfig {
         Yarn yarn = yarn(context);
         frequencies = RopeScaling.yarn(frequencies, base, yarn);
         magnitude *=
-            own.number("rope.scaling.yarn_attn_factor", 1e-3, ModelConfig.LARGEST_FACTOR, yarn.magnitude());
+            own.number(
+                "rope.scaling.yarn_attn_factor",
+                1e-3,
+                ModelConfig.LARGEST_FACTOR,
+                yarn.magnitude());
       }
       default ->
           throw own.refuse(

@@ -212,7 +212,8 @@ final class HuggingFaceConfig {
         case "default" -> {}
         case "linear" ->
             frequencies =
-                RopeScaling.linear(frequencies, rope.number("factor", 1e-3, ModelConfig.LARGEST_FACTOR));
+                RopeScaling.linear(
+                    frequencies, rope.number("factor", 1e-3, ModelConfig.LARGEST_FACTOR));
         case "llama3" -> frequencies = llama3(frequencies, rope);
         case "yarn" -> {
           Yarn yarn = yarn(rope, context);

@@ -38,8 +38,8 @@ record ModelConfig(
   static final int WIDEST = 1 << 20;
   static final int LONGEST_CONTEXT = 1 << 27;
 
-  /// Epsilons beyond this would swallow the activations.
-  /// Of rotary embeddings: their base, and any factor on it.
+  /// Epsilons beyond this would swallow the activations. Of rotary embeddings: their base, and any
+  /// factor on it.
   static final double LARGEST_BASE = 1e12;
 
   static final double LARGEST_FACTOR = 1e4;
@@ -47,6 +47,7 @@ record ModelConfig(
   /// Of Gemma 3's layers each sixth sees the whole context.
   static final int GEMMA_PATTERN = 6;
 
+  /// Epsilons beyond this would swallow the activations.
   static final double LARGEST_EPSILON = 0.1;
 
   /// Checks what the reader of a single value cannot see.
