@@ -186,7 +186,7 @@ class TokenizerBehaviourTest {
   @Test
   void aFloodThatGrowsWhenItIsNormalisedFitsTheHeap() {
     int[] tokens = load("nomic-bert-moe").encode("\uFDFA".repeat(1_000_000), false, true);
-    assertTrue(tokens.length > 4_000_000, tokens.length + " tokens");
+    assertEquals(4_000_000, tokens.length);
   }
 
   /// Each of them takes some 250 MB while its one long word is merged.
