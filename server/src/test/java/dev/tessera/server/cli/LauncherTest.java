@@ -16,7 +16,18 @@ import org.junit.jupiter.api.io.TempDir;
 /// compiler.
 class LauncherTest {
   private static final List<String> BASICS =
-      List.of("sh", "sed", "find", "head", "dirname", "readlink", "id", "uname", "cat", "mkdir");
+      List.of(
+          "sh",
+          "sed",
+          "find",
+          "grep",
+          "head",
+          "dirname",
+          "readlink",
+          "id",
+          "uname",
+          "cat",
+          "mkdir");
 
   @TempDir Path directory;
   private Path home;
@@ -152,10 +163,34 @@ class LauncherTest {
         commands.resolve("mvn"),
         "[ \"$1\" = -v ] && { echo 'Apache Maven 3.9.9'; exit 0; }; echo '[ERROR] a reason'; exit"
             + " 1");
-    Files.createSymbolicLink(commands.resolve("grep"), find("grep"));
     Outcome outcome = launch("serve");
     assertEquals(1, outcome.status);
     assertTrue(outcome.output.contains("[ERROR] a reason"), outcome.output);
     assertTrue(outcome.output.contains("the whole log is "), outcome.output);
+  }
+
+  @Test
+  void addsTheIncubatingVectorModuleOnlyWhereItIsNeeded() throws Exception {
+    Path lib = Files.createDirectories(home.resolve("lib"));
+    String module = "--add-modules jdk.incubator.vector";
+    Path jar = Files.writeString(lib.resolve("kernels-1.jar"), "PK cpu/Isa.class PK");
+    assertTrue(launch("serve").output.contains(module), "no native library is in the jar");
+
+    String system = System.getProperty("os.name").startsWith("Mac") ? "darwin" : "linux";
+    Process uname = new ProcessBuilder("uname", "-m").start();
+    String machine = new String(uname.getInputStream().readAllBytes()).strip();
+    Files.writeString(jar, "PK cpu/libtessera-%s-%s.so PK".formatted(system, machine));
+    for (String[] arguments :
+        new String[][] {{"serve"}, {"run", "a vector"}, {"serve", "--backend", "cpu-native"}}) {
+      String output = launch(arguments).output;
+      assertTrue(output.startsWith("java ") && !output.contains(module), output);
+    }
+    assertTrue(launch("serve", "--backend", "vector").output.contains(module));
+    assertTrue(launch("serve", "--backend=vector").output.contains(module));
+    Path file = directory.resolve("vector.yaml");
+    Files.writeString(file, "backend:\n  # a comment\n  name: \"vector\"\nlog:\n  level: info\n");
+    assertTrue(launch("serve", "--config", file.toString()).output.contains(module));
+    assertTrue(
+        !launch("serve", "--config", file.toString(), "--backend", "auto").output.contains(module));
   }
 }
