@@ -1,5 +1,7 @@
 package dev.tessera.kvcache;
 
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 
 /// The forms in which a model's blocks may exist, and which of them a query reads.
@@ -52,6 +54,26 @@ public record BlockForms(
       }
     }
     return bytes;
+  }
+
+  /// The forms of a group, for pictures.
+  List<CachePicture.Form> picture(int group) {
+    SlabLayout slab = exact.get(group);
+    int layers = slab.group().layers().size();
+    List<CachePicture.Form> forms = new ArrayList<>();
+    forms.add(
+        new CachePicture.Form(
+            slab.slabBytes(),
+            Collections.nCopies(layers, slab.key().name()),
+            Collections.nCopies(layers, slab.value().name())));
+    for (FormLayout form : cooled.get(group)) {
+      forms.add(
+          new CachePicture.Form(
+              form.slabBytes(),
+              form.keys().stream().map(heads -> heads.getFirst().name()).toList(),
+              form.values().stream().map(heads -> heads.getFirst().name()).toList()));
+    }
+    return forms;
   }
 
   /// Names and versions of all formats, for the block hashes.

@@ -44,6 +44,7 @@ final class IdleBlocks {
   private int idleBlocks;
   private long idleSlabs;
   private long tailBytes;
+  private long copyBytes;
 
   IdleBlocks(KvGeometry geometry, BlockPool pool) {
     this.geometry = geometry;
@@ -67,11 +68,7 @@ final class IdleBlocks {
 
   /// Bytes of the copies that no query will read.
   long copyBytes() {
-    long bytes = 0;
-    for (Copy copy : copies) {
-      bytes += pool.pool(copy.block.group(), copy.form).slabBytes();
-    }
-    return bytes;
+    return copyBytes;
   }
 
   /// Whether everything that is left is kept by a tail or by a live sequence's path.
@@ -97,9 +94,19 @@ final class IdleBlocks {
       count(block, -1);
       blocks.remove(block);
       for (int form = 0; form < block.forms() - 1; form++) {
-        copies.remove(new Copy(block, form));
+        remove(new Copy(block, form));
       }
     }
+  }
+
+  private void remove(Copy copy) {
+    if (copies.remove(copy)) {
+      copyBytes -= slabBytes(copy);
+    }
+  }
+
+  private long slabBytes(Copy copy) {
+    return pool.pool(copy.block.group(), copy.form).slabBytes();
   }
 
   /// Notes a block as it is now.
@@ -157,10 +164,10 @@ final class IdleBlocks {
     }
     for (int form = 0; form < block.forms() - 1; form++) {
       Copy copy = new Copy(block, form);
-      if (isCopy(block, form)) {
-        copies.add(copy);
-      } else {
-        copies.remove(copy);
+      if (!isCopy(block, form)) {
+        remove(copy);
+      } else if (copies.add(copy)) {
+        copyBytes += slabBytes(copy);
       }
     }
   }

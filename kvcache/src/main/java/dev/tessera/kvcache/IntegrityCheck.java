@@ -152,6 +152,7 @@ final class IntegrityCheck {
     int candidates = 0;
     long idleSlabs = 0;
     long tailBytes = 0;
+    long copyBytes = 0;
     for (Map.Entry<Block, int[]> entry : references.entrySet()) {
       Block block = entry.getKey();
       if (owned[block.group()] == null) {
@@ -169,6 +170,7 @@ final class IntegrityCheck {
         boolean copy = IdleBlocks.isCopy(block, form);
         require(tree.idle().isCandidate(block, form) == copy, "order of copies", block);
         candidates += copy ? 1 : 0;
+        copyBytes += copy ? pool.pool(block.group(), form).slabBytes() : 0;
         if (block.has(form)) {
           SlabPool slabs = pool.pool(block.group(), form);
           BitSet taken = ensure(owned[block.group()], form);

@@ -34,6 +34,7 @@ public final class KvCache {
   private final BlockPool pool;
   private final PrefixTree tree;
   private final PrefixFinder finder;
+  private final FormatCensus census;
   private final Set<SequenceCache> live = Collections.newSetFromMap(new IdentityHashMap<>());
   private final List<Pending> pending = new ArrayList<>();
   private long queryTokens;
@@ -72,6 +73,7 @@ public final class KvCache {
     this.pool = new BlockPool(slabBytes, budget, discard);
     this.tree = new PrefixTree(geometry, pool);
     this.finder = new PrefixFinder(geometry, forms, tree);
+    this.census = new FormatCensus(forms);
   }
 
   /// Slabs of each group that the whole budget could hold: what a session needs addresses for.
@@ -478,7 +480,63 @@ public final class KvCache {
         queryTokens,
         hitTokens,
         tree.evictedBlocks(),
-        coolings);
+        coolings,
+        census.count(pool));
+  }
+
+  /// The cache as it is, block by block.
+  public CachePicture picture() {
+    List<List<CachePicture.Block>> blocks = new ArrayList<>();
+    geometry.groups().forEach(group -> blocks.add(new ArrayList<>()));
+    Set<Block> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    for (PrefixNode node : tree.nodes()) {
+      for (Block block : node.blocks) {
+        picture(block, seen, blocks);
+      }
+    }
+    for (SequenceCache sequence : live) {
+      for (BlockTable table : sequence.tables) {
+        for (int i = 0; i < table.end(); i++) {
+          picture(table.block(i), seen, blocks);
+        }
+      }
+    }
+    List<CachePicture.Group> groups = new ArrayList<>();
+    for (LayerGroup group : geometry.groups()) {
+      List<CachePicture.Block> own = blocks.get(group.id());
+      own.sort(Comparator.comparingLong(CachePicture.Block::id));
+      groups.add(
+          new CachePicture.Group(group.layers(), group.window(), forms.picture(group.id()), own));
+    }
+    return new CachePicture(policy.text(), stats(), groups);
+  }
+
+  private void picture(
+      @Nullable Block block, Set<Block> seen, List<List<CachePicture.Block>> blocks) {
+    if (block == null || !seen.add(block)) {
+      return;
+    }
+    List<Integer> own = new ArrayList<>();
+    List<Integer> references = new ArrayList<>();
+    List<Integer> tails = new ArrayList<>();
+    for (int form = 0; form < block.forms(); form++) {
+      if (block.isReady(form)) {
+        own.add(form);
+        references.add(block.references(form));
+        tails.add(block.tails(form));
+      }
+    }
+    blocks
+        .get(block.group())
+        .add(
+            new CachePicture.Block(
+                block.id(),
+                block.index(),
+                own,
+                references,
+                tails,
+                block.node != null,
+                block.isReferenced() ? 0 : tree.age(block)));
   }
 
   /// Counts everything anew and compares.

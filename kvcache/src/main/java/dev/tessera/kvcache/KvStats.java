@@ -1,5 +1,7 @@
 package dev.tessera.kvcache;
 
+import java.util.List;
+
 /// What the cache holds, and how often prefixes were found.
 ///
 /// @param usedBlocks blocks that live sequences reference
@@ -14,6 +16,7 @@ package dev.tessera.kvcache;
 /// @param hitTokens those of them that were found
 /// @param evictedBlocks blocks that the prefix tree gave up so far
 /// @param coolings blocks that took a cooler form so far, once for each form
+/// @param formats tiles of every format that the cache may hold
 public record KvStats(
     int usedBlocks,
     int cachedBlocks,
@@ -26,4 +29,9 @@ public record KvStats(
     long queryTokens,
     long hitTokens,
     long evictedBlocks,
-    long coolings) {}
+    long coolings,
+    List<FormatStats> formats) {
+
+  /// Tiles of one format.
+  public record FormatStats(String format, long tiles, long bytes) {}
+}

@@ -52,6 +52,11 @@ final class PrefixTree {
     return ++clock;
   }
 
+  /// How long ago a block's last reference went.
+  long age(Block block) {
+    return clock - block.lastUse;
+  }
+
   /// The node of a prefix, or null. The tokens are compared, not only their hash.
   @Nullable PrefixNode find(BlockHash hash, int[] tokens, int from) {
     PrefixNode node = nodes.get(hash);

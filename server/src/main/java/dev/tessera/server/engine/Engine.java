@@ -9,6 +9,7 @@ import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.BlockForms;
+import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
@@ -21,11 +22,16 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.DoubleConsumer;
+import org.jspecify.annotations.Nullable;
 
 /// The one thread that owns the model, the cache and every sequence.
 ///
@@ -43,6 +49,8 @@ public final class Engine implements TokenEngine, AutoCloseable {
     record End(LiveRequest request, int sample, FinishReason reason) implements Command {}
 
     record CancelAll() implements Command {}
+
+    record Picture(CompletableFuture<CachePicture> picture) implements Command {}
   }
 
   /// Learns what a model's keys are like, on a session that serves nobody yet.
@@ -239,6 +247,17 @@ public final class Engine implements TokenEngine, AutoCloseable {
   }
 
   @Override
+  public @Nullable CachePicture picture(Duration limit) throws InterruptedException {
+    CompletableFuture<CachePicture> picture = new CompletableFuture<>();
+    post(new Command.Picture(picture));
+    try {
+      return picture.get(limit.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException | ExecutionException e) {
+      return null;
+    }
+  }
+
+  @Override
   public Admission submit(GenerationRequest request) {
     requireTokens("prompt", request.prompt());
     requireTokens("logit_bias", request.sampling().biasTokens());
@@ -321,6 +340,8 @@ public final class Engine implements TokenEngine, AutoCloseable {
         case Command.End(LiveRequest request, int sample, FinishReason reason) ->
             core.end(request, sample, reason);
         case Command.CancelAll() -> core.cancelAll();
+        case Command.Picture(CompletableFuture<CachePicture> picture) ->
+            picture.complete(core.picture());
       }
     }
   }

@@ -3,6 +3,7 @@ package dev.tessera.server.engine;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
+import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvStats;
 import java.util.ArrayList;
@@ -297,6 +298,8 @@ final class EngineCore {
         kv.totalBlocks(),
         kv.usedBytes(),
         kv.cachedBytes(),
+        kv.copyBytes(),
+        kv.tailBytes(),
         kv.budgetBytes(),
         kv.queryTokens(),
         kv.hitTokens(),
@@ -304,7 +307,15 @@ final class EngineCore {
         promptTokens,
         generatedTokens,
         steps,
-        gate.rejected());
+        gate.rejected(),
+        kv.coolings(),
+        kv.evictedBlocks(),
+        kv.formats());
+  }
+
+  /// The cache, block by block.
+  CachePicture picture() {
+    return cache.picture();
   }
 
   /// For when there is nothing to do.

@@ -1,6 +1,8 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kvcache.CachePicture;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
 /// What the front ends see of the engine. Safe for many threads.
 public interface TokenEngine {
@@ -12,6 +14,9 @@ public interface TokenEngine {
 
   /// A consistent picture, taken between two steps.
   EngineStats stats();
+
+  /// The cache, block by block, taken between two steps; null if none was made in time.
+  @Nullable CachePicture picture(Duration limit) throws InterruptedException;
 
   /// Refuses new requests from now on and waits for the accepted ones.
   ///

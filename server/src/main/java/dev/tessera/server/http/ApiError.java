@@ -89,6 +89,10 @@ record ApiError(
         Map.of("Retry-After", "1"));
   }
 
+  static ApiError unavailable(String message) {
+    return new ApiError(503, "unavailable_error", message, null, null, Map.of(), RETRY_SOON);
+  }
+
   static ApiError draining() {
     return new ApiError(
         503, "unavailable_error", "The server is about to stop", null, null, Map.of(), RETRY_SOON);

@@ -164,6 +164,7 @@ public final class ApiServer implements AutoCloseable {
     var chat = new ChatEndpoint(settings.limits(), responder);
     var models = new ModelsEndpoint();
     var tokens = new TokenizeEndpoint();
+    var cache = new CacheEndpoint();
     for (String prefix : new String[] {"/v1", ""}) {
       routes.generate(prefix + "/completions", e -> generate(e, completions::handle));
       routes.generate(prefix + "/chat/completions", e -> generate(e, chat::handle));
@@ -172,6 +173,7 @@ public final class ApiServer implements AutoCloseable {
       routes.getBelow(
           list + "/", e -> models.one(e, requireModel(), e.path().substring(list.length() + 1)));
     }
+    routes.get("/v1/cache", e -> cache.get(e, requireModel()));
     routes.post("/tokenize", e -> tokens.tokenize(e, requireModel()));
     routes.post("/detokenize", e -> tokens.detokenize(e, requireModel()));
     routes.post("/apply-template", e -> tokens.applyTemplate(e, requireModel()));

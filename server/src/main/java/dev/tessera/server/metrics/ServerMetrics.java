@@ -1,5 +1,6 @@
 package dev.tessera.server.metrics;
 
+import dev.tessera.kvcache.KvStats;
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.engine.TokenEngine;
@@ -10,6 +11,7 @@ import io.micrometer.core.instrument.Tags;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.util.function.ToDoubleFunction;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /// What the server tells Prometheus: the families of vLLM under their exact names, so that
@@ -83,6 +85,30 @@ public final class ServerMetrics {
     gauge("tessera_kv_bytes_used", tags, EngineStats::usedBytes);
     gauge("tessera_kv_bytes_cached", tags, EngineStats::cachedBytes);
     gauge("tessera_kv_bytes_budget", tags, EngineStats::budgetBytes);
+    gauge("tessera_kv_bytes_copies", tags, EngineStats::copyBytes);
+    gauge("tessera_kv_bytes_tails", tags, EngineStats::tailBytes);
+    gauge(
+        "tessera_kv_pressure",
+        tags,
+        s ->
+            s.budgetBytes() == 0
+                ? 0
+                : (double) (s.usedBytes() + s.cachedBytes()) / s.budgetBytes());
+    counter("tessera_kv_coolings", tags, EngineStats::coolings);
+    counter("tessera_kv_evictions", tags, EngineStats::evictedBlocks);
+    for (KvStats.FormatStats format : engine.stats().formats()) {
+      Tags own = tags.and("format", format.format(), "tier", "device");
+      gauge("tessera_kv_tiles", own, s -> of(s, format, KvStats.FormatStats::tiles));
+      gauge("tessera_kv_tile_bytes", own, s -> of(s, format, KvStats.FormatStats::bytes));
+    }
+  }
+
+  private static double of(
+      EngineStats stats, KvStats.FormatStats format, ToLongFunction<KvStats.FormatStats> value) {
+    return stats.formats().stream()
+        .filter(own -> own.format().equals(format.format()))
+        .mapToLong(value)
+        .sum();
   }
 
   private static Tags tags(String modelName) {

@@ -362,14 +362,14 @@ final class EngineSimulationTest {
     String summary = world + ": " + stats + " " + reasons + " " + cancels + " " + overflows;
     assertTrue(stats.prefixHitTokens() > 500, summary);
     boolean cools = !engine.config.policy().isExact();
-    assertTrue(engine.runner.cooled > (cools ? 1_000 : -1), summary + engine.runner.cooled);
+    assertTrue(engine.runner.cooled > (cools ? 150 : -1), summary + engine.runner.cooled);
     assertTrue(stats.steps() > STEPS / 2, summary);
     assertTrue(
         reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);
     assertTrue(overflows > 0, summary);
     assertTrue(stats.preemptions() > 100, summary);
     for (Moment moment : Moment.values()) {
-      boolean rare = moment == Moment.PREEMPTED && world.slabs() > 50;
+      boolean rare = moment == Moment.PREEMPTED && world.slabs() > (cools ? 30 : 50);
       assertTrue(rare || cancels.getOrDefault(moment, 0) > 0, summary);
     }
   }

@@ -1,5 +1,7 @@
 package dev.tessera.server.http;
 
+import dev.tessera.kvcache.CachePicture;
+import dev.tessera.kvcache.KvStats;
 import dev.tessera.server.engine.Admission;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.engine.FinishReason;
@@ -66,7 +68,20 @@ final class FakeEngine implements TokenEngine {
 
   @Override
   public EngineStats stats() {
-    return new EngineStats(running.size(), 3, 10, 20, 100, 1, 2, 3, 40, 30, 5, 60, 70, 80, 9);
+    return new EngineStats(
+        running.size(), 3, 10, 20, 100, 1, 2, 0, 0, 3, 40, 30, 5, 60, 70, 80, 9, 0, 0, List.of());
+  }
+
+  @Override
+  public CachePicture picture(Duration limit) {
+    var form = new CachePicture.Form(4_096, List.of("exact-f16"), List.of("exact-f16"));
+    var cooled = new CachePicture.Form(1_024, List.of("p4"), List.of("p3"));
+    var live = new CachePicture.Block(7, 0, List.of(0, 1), List.of(0, 2), List.of(1, 0), true, 0);
+    var idle = new CachePicture.Block(8, 1, List.of(0), List.of(0), List.of(0), true, 5);
+    return new CachePicture(
+        "exact:first=0,last=64;k=p4;v=p3",
+        new KvStats(1, 1, 9, 1_024, 8_192, 0, 4_096, 36_864, 0, 0, 0, 1, List.of()),
+        List.of(new CachePicture.Group(List.of(0), 0, List.of(form, cooled), List.of(live, idle))));
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.tessera.server.http;
 import com.code_intelligence.jazzer.junit.DictionaryEntries;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.tessera.kvcache.CachePicture;
 import dev.tessera.models.SamplingDefaults;
 import dev.tessera.models.template.ChatTemplate;
 import dev.tessera.models.template.ChatTemplates;
@@ -16,6 +17,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// Any bytes are a request that the engine can run, or a client's error: nothing else is thrown.
@@ -230,6 +232,11 @@ class RequestFuzzTest {
     @Override
     public EngineStats stats() {
       throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public @Nullable CachePicture picture(Duration limit) {
+      return null;
     }
 
     @Override

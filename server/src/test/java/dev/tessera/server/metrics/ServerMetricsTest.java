@@ -3,6 +3,8 @@ package dev.tessera.server.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kvcache.CachePicture;
+import dev.tessera.kvcache.KvStats;
 import dev.tessera.server.engine.Admission;
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
@@ -14,6 +16,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /// The names and types that dashboards and autoscalers look for, to the letter.
@@ -62,7 +65,32 @@ final class ServerMetricsTest {
 
     @Override
     public EngineStats stats() {
-      return new EngineStats(2, 3, 25, 50, 100, 600, 900, 2_000, 40, 30, 5, 60, 70, 80, 9);
+      return new EngineStats(
+          2,
+          3,
+          25,
+          50,
+          100,
+          600,
+          900,
+          10,
+          20,
+          2_000,
+          40,
+          30,
+          5,
+          60,
+          70,
+          80,
+          9,
+          4,
+          3,
+          List.of(new KvStats.FormatStats("p4", 12, 345)));
+    }
+
+    @Override
+    public @Nullable CachePicture picture(Duration limit) {
+      return null;
     }
 
     @Override
@@ -96,6 +124,22 @@ final class ServerMetricsTest {
             List.of(FinishReason.LENGTH),
             new Timing(second, 2 * second, 3 * second, 10 * second)));
     return metrics.scrape();
+  }
+
+  @Test
+  void tilesAreCountedByFormat() {
+    String text = scrapeAfterSomeWork();
+    for (String line :
+        List.of(
+            "tessera_kv_tiles{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"device\"} 12.0",
+            "tessera_kv_tile_bytes{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"device\"}"
+                + " 345.0",
+            "tessera_kv_coolings_total{engine=\"0\",model_name=\"m\"} 4.0",
+            "tessera_kv_evictions_total{engine=\"0\",model_name=\"m\"} 3.0",
+            "tessera_kv_bytes_tails{engine=\"0\",model_name=\"m\"} 20.0",
+            "tessera_kv_pressure{engine=\"0\",model_name=\"m\"} 0.75")) {
+      assertTrue(text.contains(line), line);
+    }
   }
 
   @Test
