@@ -82,8 +82,8 @@ final class NativeForms {
     List<Integer> layers = cooled.layout().group().layers();
     for (int i = 0; i < layers.size(); i++) {
       for (int head = 0; head < cooled.layout().kvHeads(); head++) {
-        long key = code(cooled.keys().get(i).get(head), layers.get(i), arena);
-        long value = code(cooled.values().get(i).get(head), layers.get(i), arena);
+        long key = code(cooled.keys().get(i).get(head), arena);
+        long value = code(cooled.values().get(i).get(head), arena);
         long keyAt = cooled.layout().keyOffset(i, head);
         long valueAt = cooled.layout().valueOffset(i, head);
         functions.place(decoder, layers.get(i), form, head, 0, keyAt, key);
@@ -93,7 +93,7 @@ final class NativeForms {
   }
 
   /// The address of a code in C, or 0 for none.
-  private long code(@Nullable TileCode code, int layer, Arena arena) {
+  private long code(@Nullable TileCode code, Arena arena) {
     if (code == null) {
       return 0;
     }
@@ -101,7 +101,7 @@ final class NativeForms {
     if (known != null) {
       return known;
     }
-    int rope = Math.max(0, spec.layers().get(layer).rope());
+    int rope = code.turn() == null ? 0 : ropeOf(code.turn().rope());
     long address = allocate(library, code, rope, arena);
     require(functions.code(decoder, address));
     codes.put(code, address);
@@ -112,41 +112,40 @@ final class NativeForms {
   private void requireReadable() {
     for (List<CooledForm> group : forms.groups()) {
       for (CooledForm form : group) {
-        List<Integer> layers = form.layout().group().layers();
-        for (int i = 0; i < layers.size(); i++) {
-          for (int head = 0; head < form.layout().kvHeads(); head++) {
-            requireReadable(form.keys().get(i).get(head), layers.get(i));
-            requireReadable(form.values().get(i).get(head), layers.get(i));
-          }
-        }
+        form.keys().forEach(heads -> heads.forEach(this::requireReadable));
+        form.values().forEach(heads -> heads.forEach(this::requireReadable));
       }
     }
   }
 
-  private void requireReadable(@Nullable TileCode code, int layer) {
+  private void requireReadable(@Nullable TileCode code) {
     if (code == null) {
       return;
     }
-    int rope = spec.layers().get(layer).rope();
     CodedFormat format = code.format();
-    if (format.role() == Role.VALUE
-        && (format.centred() || !(code.basis() instanceof Basis.Hadamard))) {
+    boolean isPlain = !format.centred() && code.basis() instanceof Basis.Hadamard;
+    if (format.role() == Role.VALUE && !isPlain) {
       throw new UnsupportedOperationException(
           NativeBackendProvider.NAME
               + " reads values in the Hadamard basis without a mean only, not "
               + format.name());
     }
-    if (code.turn() != null && (rope < 0 || !isSame(code.turn().rope(), spec.ropes().get(rope)))) {
+    if (code.turn() != null && ropeOf(code.turn().rope()) < 0) {
       throw new IllegalArgumentException(
-          "the mean of %s in layer %d turns by another rotation than the layer's"
-              .formatted(format.name(), layer));
+          "the mean of " + format.name() + " turns by a rotation that the model does not have");
     }
   }
 
-  private static boolean isSame(RopeSpec a, RopeSpec b) {
-    return a.pairing() == b.pairing()
-        && a.magnitude() == b.magnitude()
-        && Arrays.equals(a.frequencies(), b.frequencies());
+  private int ropeOf(RopeSpec rope) {
+    for (int i = 0; i < spec.ropes().size(); i++) {
+      RopeSpec known = spec.ropes().get(i);
+      if (known.pairing() == rope.pairing()
+          && known.magnitude() == rope.magnitude()
+          && Arrays.equals(known.frequencies(), rope.frequencies())) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   /// A code in C's memory, not yet owned by a decoder.

@@ -6,19 +6,21 @@ import dev.tessera.kernels.AttentionProblem;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Primitives;
+import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.Shapes;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.Tensor;
+import dev.tessera.kernels.codec.TileCode;
+import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.SlabLayout;
-import dev.tessera.kvcache.TileShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.stream.IntStream;
+import java.util.Objects;
 
 /// The kernels of a step, one by one.
 final class NativePrimitives implements Primitives {
@@ -35,32 +37,36 @@ final class NativePrimitives implements Primitives {
 
   @Override
   public float[] attend(AttentionProblem problem, CooledForms forms) {
-    if (!forms.of(0).isEmpty()) {
-      throw new UnsupportedOperationException(
-          NativeBackendProvider.NAME + " reads exact tiles only");
-    }
-    var limits =
-        new SessionLimits(
-            problem.context(),
-            0,
-            1,
-            new int[] {Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS)});
-    DecoderSpec spec = specOf(problem);
+    var limits = new SessionLimits(problem.context(), 0, 1, new int[] {problem.blocks()});
+    DecoderSpec spec = specOf(problem, forms);
     SlabLayout[] slabs = NativeBackend.slabs(spec.kv());
     try (var decoder = new NativeDecoder(kernels, spec, slabs, limits)) {
       decoder.ready(team.threads(), limits, problem.context());
       int cached = problem.context() - problem.queries();
       if (cached > 0) {
-        attend(decoder, problem, 0, cached);
+        attend(decoder, problem, CooledForms.NONE, 0, cached);
       }
-      return attend(decoder, problem, cached, problem.queries());
+      if (!forms.of(0).isEmpty()) {
+        decoder.cool(forms);
+      }
+      return attend(decoder, problem, forms, cached, problem.queries());
     }
   }
 
-  /// A decoder of one layer without weights.
-  private static DecoderSpec specOf(AttentionProblem problem) {
+  /// A decoder of one layer without weights. Nothing is rotated but the means of codes.
+  private static DecoderSpec specOf(AttentionProblem problem, CooledForms forms) {
     var group = new LayerGroup(0, List.of(0), problem.window(), problem.sinkTokens());
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), problem.headDim());
+    List<RopeSpec> ropes =
+        forms.of(0).stream()
+            .flatMap(form -> form.keys().stream())
+            .flatMap(List::stream)
+            .filter(Objects::nonNull)
+            .map(TileCode::turn)
+            .filter(Objects::nonNull)
+            .map(Turn::rope)
+            .distinct()
+            .toList();
     return new DecoderSpec(
         1,
         1,
@@ -74,28 +80,22 @@ final class NativePrimitives implements Primitives {
         problem.scale(),
         problem.softCap(),
         0,
-        List.of(),
+        ropes,
         List.of(new DecoderSpec.Layer(0, 0, UNROTATED)),
         kv,
         problem.context());
   }
 
-  private float[] attend(NativeDecoder decoder, AttentionProblem problem, int first, int rows) {
-    int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
-    var tables =
-        StepBatch.BlockTables.exact(
-            new int[] {0, blocks},
-            new int[] {0},
-            new int[] {0},
-            IntStream.range(0, blocks).toArray());
+  private float[] attend(
+      NativeDecoder decoder, AttentionProblem problem, CooledForms forms, int first, int rows) {
     decoder.batch(
         new StepBatch(
             new int[rows],
             new int[] {0, rows},
             new int[] {first},
-            new StepBatch.BlockTables[] {tables},
+            new StepBatch.BlockTables[] {problem.tables(forms)},
             new int[0],
-            StepBatch.Coolings.none(1)));
+            List.of(problem.coolings(forms))));
 
     int width = problem.heads() * problem.headDim();
     int kvWidth = problem.kvHeads() * problem.headDim();
