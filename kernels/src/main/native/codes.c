@@ -29,7 +29,7 @@ static void draw_signs(float *sign, int32_t dim) {
 
 ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
                      int32_t groups, const int64_t *offsets, const float *sigma,
-                     const float *forward, const float *query, const float *turn, int32_t rope) {
+                     const float *forward, const float *query, const float *turn, int32_t turning) {
   ts_code *code = calloc(1, sizeof *code);
   if (!code) return 0;
   code->dim = dim;
@@ -56,7 +56,7 @@ ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t sp
   if (forward) code->forward = copy_of(forward, square);
   if (query) code->query = transposed(query, dim);
   if (turn) code->turn = copy_of(turn, dim);
-  code->rope = rope;
+  code->turning = turning;
   if (!forward == !code->forward && !query == !code->query && !turn == !code->turn) return code;
   ts_code_free(code);
   return 0;

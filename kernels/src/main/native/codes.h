@@ -48,7 +48,7 @@ typedef struct {
   float *forward;          /* null for the Hadamard basis, or A [dim][dim]: y = x A */
   float *query;            /* with A, the transposed inverse B' [dim][dim]: q'' = q B' */
   float *turn;             /* null, or the mean before rotation [dim] */
-  int32_t rope;            /* that turns the mean */
+  int32_t turning;         /* the rotation of the mean, among the decoder's */
 } ts_code;
 
 /* What coding a tile needs beside it. */
@@ -64,7 +64,7 @@ typedef struct {
  * lead to is copied; `forward` [from][to], its inverse `query` and `turn` may be null. */
 ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
                      int32_t groups, const int64_t *offsets, const float *sigma,
-                     const float *forward, const float *query, const float *turn, int32_t rope);
+                     const float *forward, const float *query, const float *turn, int32_t turning);
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
                           const float *bounds, const int8_t *levels);
 void ts_code_free(ts_code *code);

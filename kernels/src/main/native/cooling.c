@@ -28,8 +28,23 @@ int ts_decoder_code(ts_decoder *d, ts_code *code) {
   if (!codes) return -1;
   d->codes = codes;
   d->codes[d->code_count++] = code;
-  if (code->turn) d->ropes[code->rope].table.pairs = d->ropes[code->rope].pairs;
   return 0;
+}
+
+int32_t ts_decoder_turning(ts_decoder *d, int32_t pairing, int32_t pairs, float magnitude,
+                           const double *frequencies) {
+  size_t bytes = (size_t)pairs * sizeof *frequencies;
+  ts_turning *all = realloc(d->turnings, (size_t)(d->turning_count + 1) * sizeof *all);
+  double *copy = malloc(bytes + 1);
+  if (all) d->turnings = all;
+  if (!all || !copy) {
+    free(copy);
+    return -1;
+  }
+  memcpy(copy, frequencies, bytes);
+  all[d->turning_count] = (ts_turning){
+      .magnitude = magnitude, .frequencies = copy, .table = {.pairing = pairing, .pairs = pairs}};
+  return d->turning_count++;
 }
 
 void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
@@ -75,20 +90,20 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
   if (arena->base) s->cold = cold;
 }
 
-static void fill_table(const ts_decoder *d, const ts_rope *rope, float *middle, float *inside) {
-  int32_t pairs = rope->pairs;
+static void fill_table(const ts_decoder *d, const ts_turning *t, float *middle, float *inside) {
+  int32_t pairs = t->table.pairs;
   for (int64_t block = 0; block < blocks_of(d); block++) {
     double position = (double)block * TS_BLOCK_TOKENS + (TS_BLOCK_TOKENS - 1) / 2.0;
     for (int32_t p = 0; p < pairs; p++) {
-      double angle = position * rope->frequencies[p];
-      middle[block * 2 * pairs + p] = (float)(cos(angle) * rope->magnitude);
-      middle[block * 2 * pairs + pairs + p] = (float)(sin(angle) * rope->magnitude);
+      double angle = position * t->frequencies[p];
+      middle[block * 2 * pairs + p] = (float)(cos(angle) * t->magnitude);
+      middle[block * 2 * pairs + pairs + p] = (float)(sin(angle) * t->magnitude);
     }
   }
   for (int32_t p = 0; p < pairs; p++) {
     for (int i = 0; i < HALF_TILE; i++) {
-      inside[p * HALF_TILE + i] = (float)cos((i + 0.5) * rope->frequencies[p]);
-      inside[(pairs + p) * HALF_TILE + i] = (float)sin((i + 0.5) * rope->frequencies[p]);
+      inside[p * HALF_TILE + i] = (float)cos((i + 0.5) * t->frequencies[p]);
+      inside[(pairs + p) * HALF_TILE + i] = (float)sin((i + 0.5) * t->frequencies[p]);
     }
   }
 }
@@ -97,14 +112,15 @@ static void place(ts_decoder *d, ts_arena *arena) {
   for (int32_t i = 0; i < d->team.threads; i++) {
     take_cold(d, arena, arena->base ? &d->scratch[i] : 0);
   }
-  for (int32_t i = 0; i < d->rope_count; i++) {
-    ts_rope *rope = &d->ropes[i];
-    if (!rope->table.pairs) continue;
-    float *middle = ts_take(arena, blocks_of(d) * 2 * rope->pairs, sizeof *middle);
-    float *inside = ts_take(arena, (int64_t)rope->pairs * TS_BLOCK_TOKENS, sizeof *inside);
+  for (int32_t i = 0; i < d->turning_count; i++) {
+    ts_turning *t = &d->turnings[i];
+    int64_t pairs = t->table.pairs;
+    float *middle = ts_take(arena, blocks_of(d) * 2 * pairs, sizeof *middle);
+    float *inside = ts_take(arena, pairs * TS_BLOCK_TOKENS, sizeof *inside);
     if (!arena->base) continue;
-    fill_table(d, rope, middle, inside);
-    rope->table = (ts_turn_table){rope->pairing, rope->pairs, middle, inside};
+    fill_table(d, t, middle, inside);
+    t->table.middle = middle;
+    t->table.inside = inside;
   }
 }
 
@@ -123,13 +139,12 @@ int64_t ts_decoder_cool(ts_decoder *d) {
 
 static int make_room(ts_decoder *d, int32_t coolings) {
   if (coolings <= d->max_coolings) return 0;
-  for (int32_t i = 0; i < d->rope_count; i++) {
-    ts_rope *rope = &d->ropes[i];
-    if (!rope->table.pairs) continue;
-    size_t bytes = (size_t)coolings * 2 * (size_t)rope->pairs * 2 * TS_BLOCK_TOKENS * sizeof(float);
-    float *turns = realloc(rope->cooling_turns, bytes);
+  for (int32_t i = 0; i < d->turning_count; i++) {
+    ts_turning *t = &d->turnings[i];
+    int64_t floats = (int64_t)t->table.pairs * 2 * TS_BLOCK_TOKENS;
+    float *turns = realloc(t->cooling_turns, (size_t)(2 * coolings * floats) * sizeof *turns + 1);
     if (!turns) return -1;
-    rope->cooling_turns = turns;
+    t->cooling_turns = turns;
   }
   d->max_coolings = 2 * coolings;
   return 0;
@@ -156,7 +171,11 @@ void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const in
 
 void ts_cooling_free(ts_decoder *d) {
   for (int32_t i = 0; i < d->code_count; i++) ts_code_free(d->codes[i]);
-  for (int32_t i = 0; d->ropes && i < d->rope_count; i++) free(d->ropes[i].cooling_turns);
+  for (int32_t i = 0; i < d->turning_count; i++) {
+    free(d->turnings[i].frequencies);
+    free(d->turnings[i].cooling_turns);
+  }
+  free(d->turnings);
   free(d->codes);
   free(d->places);
   if (d->cold_memory) ts_memory_release(d->cold_memory, d->cold_bytes);

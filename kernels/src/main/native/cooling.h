@@ -8,7 +8,8 @@
 int64_t TS(cooling_units)(const ts_decoder *d, const ts_layer *layer);
 void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *coder);
 
-/* Units of a step: the turns of one cooling by one rope, for codes with a turning mean. */
+/* Units of a step: the turns of one cooling by one rotation, for codes with a turning mean. */
+int64_t TS(turn_units)(const ts_decoder *d);
 void TS(turn_cooling)(ts_decoder *d, int64_t unit);
 
 /* Frees what cooled forms took. */

@@ -86,9 +86,15 @@ typedef struct {
   float magnitude;
   double *frequencies; /* [pairs] */
   float *turns;        /* [rows]{ cos[pairs], sin[pairs] }, of the step in hand */
-  ts_turn_table table; /* where a code's mean turns by this rope */
-  float *cooling_turns; /* [coolings][pairs]{ cos[64], sin[64] }, of the step in hand */
 } ts_rope;
+
+/* A rotation by which means of codes turn. */
+typedef struct {
+  float magnitude;
+  double *frequencies; /* [pairs] */
+  ts_turn_table table;
+  float *cooling_turns; /* [coolings][pairs]{ cos[64], sin[64] }, of the step in hand */
+} ts_turning;
 
 /* A piece of attention: some rows of one sequence, over some splits, for each KV head. */
 typedef struct ts_item {
@@ -172,8 +178,9 @@ typedef struct ts_decoder {
 
   /* cooled forms */
   int32_t coolings, max_coolings; /* of the step in hand; what there is room for, which grows */
-  int32_t code_count;
+  int32_t code_count, turning_count;
   ts_code **codes; /* ours to free */
+  ts_turning *turnings;
   ts_place_pair *places;
   void *cold_memory;
   int64_t cold_bytes;
@@ -239,6 +246,9 @@ int ts_decoder_rule(ts_decoder *d, int32_t first_blocks, int32_t forms, const in
 void ts_decoder_form(ts_decoder *d, int32_t group, int32_t form, uint8_t *slabs,
                      int64_t slab_bytes);
 int ts_decoder_code(ts_decoder *d, ts_code *code);
+/* A rotation that codes name by its index, which is returned; -1 if memory could not be had. */
+int32_t ts_decoder_turning(ts_decoder *d, int32_t pairing, int32_t pairs, float magnitude,
+                           const double *frequencies);
 void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
                       int32_t is_value, int64_t at, const ts_code *code);
 int64_t ts_decoder_cool(ts_decoder *d);

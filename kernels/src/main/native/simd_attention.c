@@ -307,7 +307,7 @@ static void fold_cooled(const ts_decoder *d, const ts_layer *layer, const ts_que
   const ts_code *key = place->key.code, *value = place->value.code;
   ts_cold *c = s->cold;
   if (key) {
-    const ts_turn_table *turn = key->turn ? &d->ropes[key->rope].table : 0;
+    const ts_turn_table *turn = key->turn ? &d->turnings[key->turning].table : 0;
     ts_coded_query *query = &c->queries[form - 1];
     if (!query->rows) {
       query->rows = q->rows;

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static float *turns_of(const ts_rope *rope, int64_t cooling) {
-  return rope->cooling_turns + cooling * rope->pairs * 2 * TS_BLOCK_TOKENS;
+static float *turns_of(const ts_turning *turning, int64_t cooling) {
+  return turning->cooling_turns + cooling * turning->table.pairs * 2 * TS_BLOCK_TOKENS;
 }
 
 static int64_t exact_bytes(const ts_decoder *d) {
@@ -59,28 +59,29 @@ void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *code
     const ts_code *code = chain[0];
     ts_turns turns = {0, 0, 0};
     if (code->turn) {
-      const ts_rope *rope = &d->ropes[code->rope];
-      turns = (ts_turns){rope->pairing, rope->pairs, turns_of(rope, c->first + cooling)};
+      const ts_turning *t = &d->turnings[code->turning];
+      turns = (ts_turns){t->table.pairing, t->table.pairs, turns_of(t, c->first + cooling)};
     }
     TS(encode)(chain, count, (const uint16_t *)source, &turns, tile, coder);
   }
 }
 
+int64_t TS(turn_units)(const ts_decoder *d) { return (int64_t)d->coolings * d->turning_count; }
+
 /* The turns of a cooling's 64 positions, in double precision so that far positions turn right. */
 void TS(turn_cooling)(ts_decoder *d, int64_t unit) {
-  int64_t cooling = unit / d->rope_count;
-  const ts_rope *rope = &d->ropes[unit % d->rope_count];
+  int64_t cooling = unit / d->turning_count;
+  const ts_turning *t = &d->turnings[unit % d->turning_count];
   const ts_group *g = d->groups;
-  if (!rope->cooling_turns) return;
   while (cooling >= g->coolings.first + g->coolings.count) g++;
   int64_t start = (int64_t)g->coolings.blocks[cooling - g->coolings.first] * TS_BLOCK_TOKENS;
-  float *cosine = turns_of(rope, cooling);
-  for (int32_t p = 0; p < rope->pairs; p++, cosine += 2 * TS_BLOCK_TOKENS) {
+  float *cosine = turns_of(t, cooling);
+  for (int32_t p = 0; p < t->table.pairs; p++, cosine += 2 * TS_BLOCK_TOKENS) {
     float *sine = cosine + TS_BLOCK_TOKENS;
-    for (int t = 0; t < TS_BLOCK_TOKENS; t++) {
-      double angle = (double)(start + t) * rope->frequencies[p];
-      cosine[t] = (float)(cos(angle) * rope->magnitude);
-      sine[t] = (float)(sin(angle) * rope->magnitude);
+    for (int i = 0; i < TS_BLOCK_TOKENS; i++) {
+      double angle = (double)(start + i) * t->frequencies[p];
+      cosine[i] = (float)(cos(angle) * t->magnitude);
+      sine[i] = (float)(sin(angle) * t->magnitude);
     }
   }
 }

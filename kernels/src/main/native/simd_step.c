@@ -42,7 +42,7 @@ static void prepare_turns(const ts_rope *rope, int64_t row, int32_t position) {
 
 static int embed(const ts_worker *w) {
   ts_decoder *d = w->d;
-  if (!ts_team_phase(&d->team, d->rows + (int64_t)d->coolings * d->rope_count)) return 0;
+  if (!ts_team_phase(&d->team, d->rows + TS(turn_units)(d))) return 0;
   FOR_UNITS(w, row) {
     if (row >= d->rows) {
       TS(turn_cooling)(d, row - d->rows);
@@ -257,7 +257,7 @@ int32_t TS(step)(ts_decoder *d, int32_t thread) {
 
 int32_t TS(attend)(ts_decoder *d, int32_t thread) {
   ts_worker w = {d, &d->scratch[thread], thread, 0};
-  if (!ts_team_phase(&d->team, (int64_t)d->coolings * d->rope_count)) return -1;
+  if (!ts_team_phase(&d->team, TS(turn_units)(d))) return -1;
   FOR_UNITS(&w, unit) TS(turn_cooling)(d, unit);
   return attend(&w, &d->layers[0], NULL) ? 0 : -1;
 }

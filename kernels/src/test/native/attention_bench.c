@@ -200,6 +200,7 @@ static void make_subject(subject *s, const setting *w, const form_spec *form, in
     uint8_t *slabs = ts_memory_reserve(slab * all);
     ts_decoder_rule(d, FIRST, 1, &age);
     ts_decoder_form(d, 0, 1, slabs, slab);
+    if (form->turns) ts_decoder_turning(d, 1, dim / 2, 1, frequencies);
     ts_decoder_code(d, s->key);
     ts_decoder_code(d, s->value);
     for (int h = 0; h < KV_HEADS; h++) {

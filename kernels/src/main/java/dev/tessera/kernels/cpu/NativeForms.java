@@ -1,6 +1,7 @@
 package dev.tessera.kernels.cpu;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -18,6 +19,7 @@ import dev.tessera.kvcache.CodedFormat.Role;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -36,9 +38,9 @@ final class NativeForms {
   private final NativeLibrary library;
   private final Functions functions;
   private final long decoder;
-  private final DecoderSpec spec;
   private final CooledForms forms;
   private final IdentityHashMap<TileCode, Long> codes = new IdentityHashMap<>();
+  private final List<RopeSpec> turnings = new ArrayList<>();
   private final long[][] slabs; // [groups][form - 1]
   private final long bytes;
 
@@ -48,7 +50,6 @@ final class NativeForms {
     this.library = library;
     this.functions = new Functions(library);
     this.decoder = decoder;
-    this.spec = spec;
     this.forms = forms;
     slabs = new long[spec.kv().groups().size()][];
     requireReadable();
@@ -101,8 +102,8 @@ final class NativeForms {
     if (known != null) {
       return known;
     }
-    int rope = code.turn() == null ? 0 : ropeOf(code.turn().rope());
-    long address = allocate(library, code, rope, arena);
+    int turning = code.turn() == null ? 0 : turningOf(code.turn().rope(), arena);
+    long address = allocate(library, code, turning, arena);
     require(functions.code(decoder, address));
     codes.put(code, address);
     return address;
@@ -130,26 +131,28 @@ final class NativeForms {
               + " reads values in the Hadamard basis without a mean only, not "
               + format.name());
     }
-    if (code.turn() != null && ropeOf(code.turn().rope()) < 0) {
-      throw new IllegalArgumentException(
-          "the mean of " + format.name() + " turns by a rotation that the model does not have");
-    }
   }
 
-  private int ropeOf(RopeSpec rope) {
-    for (int i = 0; i < spec.ropes().size(); i++) {
-      RopeSpec known = spec.ropes().get(i);
+  /// The number of a rotation in C, which gets to know it if need be.
+  private int turningOf(RopeSpec rope, Arena arena) {
+    for (int i = 0; i < turnings.size(); i++) {
+      RopeSpec known = turnings.get(i);
       if (known.pairing() == rope.pairing()
           && known.magnitude() == rope.magnitude()
           && Arrays.equals(known.frequencies(), rope.frequencies())) {
         return i;
       }
     }
-    return -1;
+    turnings.add(rope);
+    double[] frequencies = rope.frequencies();
+    long at = arena.allocateFrom(JAVA_DOUBLE, frequencies).address();
+    int index = functions.turning(decoder, rope, frequencies.length, at);
+    require(Math.min(index, 0));
+    return index;
   }
 
   /// A code in C's memory, not yet owned by a decoder.
-  static long allocate(NativeLibrary library, TileCode code, int rope, Arena arena) {
+  static long allocate(NativeLibrary library, TileCode code, int turning, Arena arena) {
     CodedFormat format = code.format();
     int groups = format.groups();
     var offsets = new long[groups + 6];
@@ -173,7 +176,7 @@ final class NativeForms {
             learned == null ? 0 : floats(arena, learned.forward()),
             learned == null ? 0 : floats(arena, learned.query()),
             code.turn() == null ? 0 : floats(arena, code.turn().mean()),
-            rope);
+            turning);
     for (int group = 0; group < groups; group++) {
       LevelTable table = code.tables().get(group);
       functions.levels(
@@ -274,7 +277,7 @@ final class NativeForms {
         long forward,
         long query,
         long turn,
-        int rope) {
+        int turning) {
       int headDim = format.shape().headDim();
       int isKey = format.role() == Role.KEY ? 1 : 0;
       int isCentred = format.centred() ? 1 : 0;
@@ -285,7 +288,7 @@ final class NativeForms {
             (long)
                 create.invokeExact(
                     headDim, isKey, isCentred, spared, groups, offsets, sigma, forward, query, turn,
-                    rope);
+                    turning);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }
@@ -309,6 +312,7 @@ final class NativeForms {
     private final MethodHandle rule;
     private final MethodHandle form;
     private final MethodHandle code;
+    private final MethodHandle turning;
     private final MethodHandle place;
     private final MethodHandle cool;
     private final MethodHandle refs;
@@ -326,6 +330,11 @@ final class NativeForms {
       code =
           library.function(
               "ts_decoder_code", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+      turning =
+          library.function(
+              "ts_decoder_turning",
+              FunctionDescriptor.of(
+                  JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG));
       place =
           library.function(
               "ts_decoder_place",
@@ -362,6 +371,17 @@ final class NativeForms {
     int code(long decoder, long address) {
       try {
         return (int) code.invokeExact(decoder, address);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    @SuppressWarnings("EnumOrdinal") // in the order of decoder.h
+    int turning(long decoder, RopeSpec rope, int pairs, long frequencies) {
+      int pairing = rope.pairing().ordinal();
+      float magnitude = rope.magnitude();
+      try {
+        return (int) turning.invokeExact(decoder, pairing, pairs, magnitude, frequencies);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }

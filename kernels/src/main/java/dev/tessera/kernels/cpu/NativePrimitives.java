@@ -6,13 +6,10 @@ import dev.tessera.kernels.AttentionProblem;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.Primitives;
-import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.Shapes;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.Tensor;
-import dev.tessera.kernels.codec.TileCode;
-import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
@@ -20,7 +17,6 @@ import dev.tessera.kvcache.SlabLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.Objects;
 
 /// The kernels of a step, one by one.
 final class NativePrimitives implements Primitives {
@@ -38,7 +34,7 @@ final class NativePrimitives implements Primitives {
   @Override
   public float[] attend(AttentionProblem problem, CooledForms forms) {
     var limits = new SessionLimits(problem.context(), 0, 1, new int[] {problem.blocks()});
-    DecoderSpec spec = specOf(problem, forms);
+    DecoderSpec spec = specOf(problem);
     SlabLayout[] slabs = NativeBackend.slabs(spec.kv());
     try (var decoder = new NativeDecoder(kernels, spec, slabs, limits)) {
       decoder.ready(team.threads(), limits, problem.context());
@@ -53,20 +49,10 @@ final class NativePrimitives implements Primitives {
     }
   }
 
-  /// A decoder of one layer without weights. Nothing is rotated but the means of codes.
-  private static DecoderSpec specOf(AttentionProblem problem, CooledForms forms) {
+  /// A decoder of one layer without weights.
+  private static DecoderSpec specOf(AttentionProblem problem) {
     var group = new LayerGroup(0, List.of(0), problem.window(), problem.sinkTokens());
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), problem.headDim());
-    List<RopeSpec> ropes =
-        forms.of(0).stream()
-            .flatMap(form -> form.keys().stream())
-            .flatMap(List::stream)
-            .filter(Objects::nonNull)
-            .map(TileCode::turn)
-            .filter(Objects::nonNull)
-            .map(Turn::rope)
-            .distinct()
-            .toList();
     return new DecoderSpec(
         1,
         1,
@@ -80,7 +66,7 @@ final class NativePrimitives implements Primitives {
         problem.scale(),
         problem.softCap(),
         0,
-        ropes,
+        List.of(),
         List.of(new DecoderSpec.Layer(0, 0, UNROTATED)),
         kv,
         problem.context());

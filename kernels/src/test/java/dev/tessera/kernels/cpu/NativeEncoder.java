@@ -116,7 +116,7 @@ public final class NativeEncoder implements GoldenTiles.Encoder {
       }
     }
     MemorySegment turns = arena.allocate(16, 8);
-    turns.set(JAVA_INT, 0, rope.pairing().ordinal());
+    turns.set(JAVA_INT, 0, rope.pairing() == RopeSpec.Pairing.SPLIT ? 1 : 0);
     turns.set(JAVA_INT, 4, pairs);
     turns.set(JAVA_LONG, 8, table.address());
     return turns;

@@ -40,9 +40,7 @@ public record Subject(BackendProvider provider, String isa) {
 
   /// Whether it reads cooled tiles: the backends that do not are named here.
   public boolean cools() {
-    return !(provider instanceof NativeBackendProvider)
-        && !(provider instanceof EmulatedBackendProvider)
-        && !provider.name().equals(VectorBackend.NAME);
+    return !provider.name().equals(VectorBackend.NAME);
   }
 
   /// Opens it, or skips the test, saying why.
