@@ -23,12 +23,17 @@ typedef struct {
   float *base;                                 /* [rows]: what a row's scores begin with */
 } ts_coded_scratch;
 
-/* Of the rope that turns a code's mean: the turn from a tile's first position to its middle, and the
- * turns from there. */
+/* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
+ * positions from there. Pairs that turn by no more than one radian within half a tile are summed as a
+ * polynomial of the distance, in units of half a tile. */
+enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16 };
+
 typedef struct {
-  int32_t pairing, pairs;
-  const float *middle; /* [blocks]{ cos[pairs], sin[pairs] } of the tile's middle, times the magnitude */
-  const float *inside; /* { cos[pairs][32], sin[pairs][32] } of 0.5, 1.5, .. positions */
+  int32_t pairing, pairs, fast; /* pairs from `fast` on are slow */
+  const float *middle;  /* [blocks]{ cos[pairs], sin[pairs] } of the tile's middle, times the magnitude */
+  const float *inside;  /* [fast]{ cos[32], sin[32] } */
+  const float *slow;    /* [pairs - fast]{ of the cosine, of the sine }[stride]: the series' terms */
+  const float *powers;  /* [terms]{ even[32], odd[32] } */
 } ts_turn_table;
 
 /* Brings the queries into the code's form. */

@@ -90,38 +90,75 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
   if (arena->base) s->cold = cold;
 }
 
-static void fill_table(const ts_decoder *d, const ts_turning *t, float *middle, float *inside) {
+static const double REACH = HALF_TILE - 0.5; /* positions from the middle to the outermost */
+
+static void fill_middle(const ts_decoder *d, const ts_turning *t, float *middle) {
   int32_t pairs = t->table.pairs;
   for (int64_t block = 0; block < blocks_of(d); block++) {
-    double position = (double)block * TS_BLOCK_TOKENS + (TS_BLOCK_TOKENS - 1) / 2.0;
+    double position = (double)block * TS_BLOCK_TOKENS + REACH;
     for (int32_t p = 0; p < pairs; p++) {
       double angle = position * t->frequencies[p];
       middle[block * 2 * pairs + p] = (float)(cos(angle) * t->magnitude);
       middle[block * 2 * pairs + pairs + p] = (float)(sin(angle) * t->magnitude);
     }
   }
-  for (int32_t p = 0; p < pairs; p++) {
+}
+
+static void fill_inside(const ts_turning *t, float *inside) {
+  for (int32_t p = 0; p < t->table.fast; p++) {
     for (int i = 0; i < HALF_TILE; i++) {
-      inside[p * HALF_TILE + i] = (float)cos((i + 0.5) * t->frequencies[p]);
-      inside[(pairs + p) * HALF_TILE + i] = (float)sin((i + 0.5) * t->frequencies[p]);
+      inside[2 * p * HALF_TILE + i] = (float)cos((i + 0.5) * t->frequencies[p]);
+      inside[(2 * p + 1) * HALF_TILE + i] = (float)sin((i + 0.5) * t->frequencies[p]);
     }
   }
+}
+
+/* The series of cosine and sine to the ninth power: at one radian they are 3e-7 from the truth. */
+static void fill_slow(const ts_turning *t, float *slow, float *powers) {
+  for (int32_t p = t->table.fast; p < t->table.pairs; p++, slow += 2 * TS_TURN_STRIDE) {
+    double term = 1;
+    for (int i = 0; i < 2 * TS_TURN_TERMS; i++) {
+      double sign = i / 2 % 2 ? -1 : 1;
+      slow[i % 2 * TS_TURN_STRIDE + i / 2] = (float)(sign * term);
+      term *= REACH * t->frequencies[p] / (i + 1);
+    }
+  }
+  for (int i = 0; i < 2 * TS_TURN_TERMS; i++) {
+    for (int j = 0; j < HALF_TILE; j++) {
+      powers[i * HALF_TILE + j] = (float)pow((j + 0.5) / REACH, i);
+    }
+  }
+}
+
+/* Pairs up to the last one that turns by more than one radian. */
+static int32_t fast_of(const ts_turning *t) {
+  int32_t fast = t->table.pairs;
+  while (fast > 0 && fabs(t->frequencies[fast - 1]) * REACH <= 1) fast--;
+  return fast;
+}
+
+static void take_table(ts_decoder *d, ts_arena *arena, ts_turning *t) {
+  int64_t pairs = t->table.pairs;
+  t->table.fast = fast_of(t);
+  float *middle = ts_take(arena, blocks_of(d) * 2 * pairs, sizeof *middle);
+  float *inside = ts_take(arena, (int64_t)t->table.fast * TS_BLOCK_TOKENS, sizeof *inside);
+  float *slow = ts_take(arena, (pairs - t->table.fast) * 2 * TS_TURN_STRIDE, sizeof *slow);
+  float *powers = ts_take(arena, TS_TURN_TERMS * TS_BLOCK_TOKENS, sizeof *powers);
+  if (!arena->base) return;
+  fill_middle(d, t, middle);
+  fill_inside(t, inside);
+  fill_slow(t, slow, powers);
+  t->table.middle = middle;
+  t->table.inside = inside;
+  t->table.slow = slow;
+  t->table.powers = powers;
 }
 
 static void place(ts_decoder *d, ts_arena *arena) {
   for (int32_t i = 0; i < d->team.threads; i++) {
     take_cold(d, arena, arena->base ? &d->scratch[i] : 0);
   }
-  for (int32_t i = 0; i < d->turning_count; i++) {
-    ts_turning *t = &d->turnings[i];
-    int64_t pairs = t->table.pairs;
-    float *middle = ts_take(arena, blocks_of(d) * 2 * pairs, sizeof *middle);
-    float *inside = ts_take(arena, pairs * TS_BLOCK_TOKENS, sizeof *inside);
-    if (!arena->base) continue;
-    fill_table(d, t, middle, inside);
-    t->table.middle = middle;
-    t->table.inside = inside;
-  }
+  for (int32_t i = 0; i < d->turning_count; i++) take_table(d, arena, &d->turnings[i]);
 }
 
 int64_t ts_decoder_cool(ts_decoder *d) {
