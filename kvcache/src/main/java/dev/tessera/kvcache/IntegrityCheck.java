@@ -195,6 +195,10 @@ final class IntegrityCheck {
     require(idleSlabs == tree.idle().slabs(), idleSlabs + " idle slabs", tree.idle().slabs());
     require(
         tailBytes == tree.idle().tailBytes(), tailBytes + " for tails", tree.idle().tailBytes());
+    require(
+        copyBytes == tree.idle().copyBytes(),
+        copyBytes + " in copies that nobody reads",
+        tree.idle().copyBytes());
     require(referenced == pool.referencedBlocks(), referenced + " referenced blocks", pool);
     require(idle == tree.idle().blocks(), idle + " idle blocks", tree.idle().blocks());
     require(referencedBytes == pool.referencedBytes(), referencedBytes + " bytes", pool);
