@@ -79,8 +79,8 @@ typedef struct {
 void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exact,
                 const ts_turns *turns, uint8_t *tile, ts_coder *coder);
 
-/* Drops planes of a tile that is coded by `from`. */
-void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint8_t *tile,
+/* Drops planes of a tile that is coded by `chain[0]`, from code to code. */
+void TS(cut)(const ts_code *const *chain, int32_t count, const uint8_t *source, uint8_t *tile,
              ts_coder *coder);
 
 #endif

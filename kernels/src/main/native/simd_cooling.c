@@ -54,7 +54,8 @@ void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *code
   if (count == 0) {
     memcpy(tile, source, (size_t)exact_bytes(d));
   } else if (from_form > form - count) {
-    TS(cut)(chain[count - 2], source, chain[count - 1], tile, coder);
+    int32_t start = from_form - (form - count + 1); /* the source's own code */
+    TS(cut)(chain + start, count - start, source, tile, coder);
   } else {
     const ts_code *code = chain[0];
     ts_turns turns = {0, 0, 0};

@@ -550,8 +550,9 @@ void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exac
   store(last, coder, tile);
 }
 
-void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint8_t *tile,
+void TS(cut)(const ts_code *const *chain, int32_t count, const uint8_t *source, uint8_t *tile,
              ts_coder *coder) {
+  const ts_code *from = chain[0], *to = chain[count - 1];
   uint8_t ordered[TS_GROUP_CHANNELS * TOKENS];
   memset(tile, 0, (size_t)to->bytes);
   for (int g = 0; g < from->group_count; g++) {
@@ -561,7 +562,7 @@ void TS(cut)(const ts_code *from, const uint8_t *source, const ts_code *to, uint
   }
   const uint16_t *scales = (const uint16_t *)(source + from->scales_at);
   for (int t = 0; t < TOKENS; t += LANES) vf_store(coder->scale + t, vf_load_half(scales + t));
-  drop(from, 0, to, coder);
+  for (int32_t i = 1; i < count; i++) drop(chain[i - 1], 0, chain[i], coder);
   if (to->is_centred) {
     memcpy(tile + to->mean_at, source + from->mean_at, (size_t)to->dim);
     memcpy(tile + to->mean_scale_at, source + from->mean_scale_at, sizeof(uint16_t));

@@ -1,7 +1,9 @@
 package dev.tessera.kernels;
 
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /// The flattened arrays of one step. A row is one token of one sequence; the rows of a sequence lie
 /// together and their positions count up by one.
@@ -52,6 +54,18 @@ public record StepBatch(
 
     public int count() {
       return blocks.length;
+    }
+
+    /// `from`, but where that form is made in this very step, what it is made from: with these,
+    /// every cooling can be carried out by itself, in any order, through the forms between.
+    public int[] origins() {
+      Map<Integer, Integer> made = new HashMap<>();
+      int[] origins = new int[from.length];
+      for (int i = 0; i < from.length; i++) {
+        origins[i] = made.getOrDefault(from[i], from[i]);
+        made.put(to[i], origins[i]);
+      }
+      return origins;
     }
   }
 

@@ -90,9 +90,12 @@ final class CoolingContractTest {
         .flatMap(subject -> models().stream().map(model -> Arguments.of(subject, model)));
   }
 
-  /// Codes whose channel lies within a rounding of a bound may differ from the oracle's: such a tip
-  /// moves one channel of one token by a level, about a part in a thousand of what a query makes of
-  /// a tile.
+  /// A code whose channel lies within a rounding of a bound may differ from the oracle's: such a
+  /// tip moves one channel of one token by a level. At two bits that is a standard deviation, which
+  /// changes the token's score by about |q| |k| / headDim, a fifth at 32 channels, and with it a
+  /// weight of some hundredths: less than a hundredth of the result, for every later query that
+  /// reads the tile. It is rare, so most rows agree to a part in a thousand. Activations of eight
+  /// bits tip in every row; they are bounded as [Agreement] derives.
   @ParameterizedTest(name = "{0}: {1}")
   @MethodSource("subjectsAndModels")
   void computesTheLogitsOfTheOracle(Subject subject, Model model) {
@@ -101,10 +104,16 @@ final class CoolingContractTest {
         Backend oracle = ScalarBackend.roundingAs(backend)) {
       float[][] expected = run(oracle, model, tokens, 64);
       float[][] actual = run(backend, model, tokens, 64);
+      boolean rounds = backend.activationFormat() == ActivationFormat.EIGHT_BIT;
+      boolean coarse = rounds && model.name().equals("quantised");
+      double bound = coarse ? 0.047 : 1e-2;
+      int tipped = 0;
       for (int row = 0; row < tokens.length; row++) {
         double error = relativeError(expected[row], actual[row]);
-        assertTrue(error <= 5e-3, "row " + row + " is off by " + error);
+        assertTrue(error <= bound, "row " + row + " is off by " + error);
+        tipped += error > 1e-3 ? 1 : 0;
       }
+      assertTrue(coarse || 4 * tipped <= tokens.length, tipped + " of " + tokens.length + " rows");
       float[][] exact = exact(oracle, model, tokens);
       assertTrue(relativeError(exact[tokens.length - 1], expected[tokens.length - 1]) > 1e-2);
     }

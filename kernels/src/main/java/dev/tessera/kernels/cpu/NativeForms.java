@@ -237,7 +237,7 @@ final class NativeForms {
       }
       StepBatch.Coolings coolings = batch.coolings().get(group);
       long blocks = upload.applyAsLong(coolings.blocks());
-      long from = upload.applyAsLong(coolings.from());
+      long from = upload.applyAsLong(coolings.origins());
       long to = upload.applyAsLong(coolings.to());
       require(functions.coolings(decoder, group, coolings.count(), blocks, from, to));
     }

@@ -43,7 +43,7 @@ public final class NativeEncoder implements GoldenTiles.Encoder {
     cut =
         library.function(
             "ts_cut_" + suffix,
-            FunctionDescriptor.ofVoid(JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS));
+            FunctionDescriptor.ofVoid(ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS));
   }
 
   /// Those that this machine can run.
@@ -129,9 +129,10 @@ public final class NativeEncoder implements GoldenTiles.Encoder {
       in.copyFrom(source);
       MemorySegment out = arena.allocate(target.byteSize(), 64);
       MemorySegment coder = arena.allocate(CODER_BYTES, 64);
-      long before = NativeForms.allocate(library, from, 0, arena);
-      long after = NativeForms.allocate(library, to, 0, arena);
-      cut.invokeExact(before, in, after, out, coder);
+      MemorySegment chain = arena.allocate(JAVA_LONG, 2);
+      chain.setAtIndex(JAVA_LONG, 0, NativeForms.allocate(library, from, 0, arena));
+      chain.setAtIndex(JAVA_LONG, 1, NativeForms.allocate(library, to, 0, arena));
+      cut.invokeExact(chain, 2, in, out, coder);
       target.copyFrom(out);
     } catch (Throwable e) {
       throw NativeLibrary.unexpected(e);
