@@ -48,7 +48,7 @@ final class Evaluation implements AutoCloseable {
     int[] slabs = new int[spec.kv().groups().size()];
     Arrays.fill(slabs, Math.ceilDiv(longest, TileShape.BLOCK_TOKENS));
     limits = new SessionLimits(CHUNK, CHUNK, 1, slabs);
-    exact = new ExactLogits(rowsBefore(texts.size()), spec.vocabulary());
+    exact = new ExactLogits(spec.vocabulary());
     try (DecoderSession session = backend.load(spec, weights, limits, share -> {})) {
       var reader = new TeacherForcing(session, CooledForms.NONE);
       for (int i = 0; i < texts.size(); i++) {

@@ -11,6 +11,7 @@ import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.models.Model;
+import dev.tessera.models.WidenedWeights;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

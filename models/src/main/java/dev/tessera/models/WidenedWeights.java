@@ -1,4 +1,4 @@
-package dev.tessera.server.eval;
+package dev.tessera.models;
 
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.Dequantizer;
@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 /// With activations of eight bits the least change of a tile tips roundings in every later layer:
 /// two caches that hold the same to the last bit but one seem to diverge by thousandths of a nat,
 /// and everything below that drowns.
-final class WidenedWeights implements DecoderWeights, AutoCloseable {
+public final class WidenedWeights implements DecoderWeights, AutoCloseable {
 
   private static final ValueLayout.OfShort HALF =
       ValueLayout.JAVA_SHORT.withOrder(ByteOrder.LITTLE_ENDIAN);
