@@ -10,7 +10,7 @@ are medians over the rounds; a ratio is ours over theirs. Standard library only.
 
     pp512     prompt tokens per second of a 512-token prompt, by the time to its first token
     tg128     tokens per second of one stream, 128 tokens, from its first to its last
-    s32       tokens per second of 32 streams (prompt 128, 160 new), counted while all of them decode
+    s32       tokens per second of 32 streams (prompt 128), over the first 32 x 64 tokens after all of them decode
     ttft4k    seconds to the first token of a 4,096-token prompt
     tg@7k     tokens per second of one stream behind a 7,000-token prompt
 """
@@ -95,7 +95,7 @@ class Server:
             self.process.kill()
 
 
-async def stream(port, prompt, new):
+async def stream(port, prompt, new, on_token=None):
     """One streaming completion; the times at which tokens came, one entry a token, and when it was sent."""
     body = json.dumps({'prompt': prompt, 'max_tokens': new, 'temperature': 0, 'stream': True, 'ignore_eos': True,
                        'cache_prompt': False, 'return_tokens': False}).encode()
@@ -108,14 +108,18 @@ async def stream(port, prompt, new):
     if b' 200 ' not in status:
         raise SystemExit(f'{status!r} {await reader.read(2000)!r}')
     times = []
-    while True:
-        line = await reader.readline()
-        if not line or line.startswith(b'data: [DONE]'):
-            break
-        # A chunk that finishes may carry no token; its text is then empty in both servers' answers.
-        if line.startswith(b'data: ') and (b'"finish_reason":null' in line or b'"finish_reason": null' in line):
-            times.append(time.perf_counter())
-    writer.close()
+    try:
+        while True:
+            line = await reader.readline()
+            if not line or line.startswith(b'data: [DONE]'):
+                break
+            # A chunk that finishes may carry no token; its text is then empty in both servers' answers.
+            if line.startswith(b'data: ') and (b'"finish_reason":null' in line or b'"finish_reason": null' in line):
+                times.append(time.perf_counter())
+                if on_token:
+                    on_token()
+    finally:
+        writer.close()
     return sent, times
 
 
@@ -138,14 +142,34 @@ async def tg(port, rng, context=16, new=128):
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-async def streams(port, rng, count=32, context=128, new=160):
-    # Long enough that the first stream still decodes when the last prompt has been read: a server that
-    # decodes while it reads prompts would else never have all of them decoding at once.
-    results = await asyncio.gather(*(stream(port, tokens(rng, context), new) for _ in range(count)))
-    begin = max(times[0] for _, times in results)
-    end = min(times[-1] for _, times in results)
-    inside = sum(1 for _, times in results for t in times if begin < t <= end)
-    return inside / (end - begin) if end > begin else float('nan')
+async def streams(port, rng, count=32, context=128, new=64):
+    """Tokens per second of all streams together, over the first `count * new` tokens that come once every
+    stream decodes. The streams are asked for more than that and then cut off: a server that decodes while it
+    reads prompts has its first streams far ahead when the last one begins."""
+    everyone, ends = [[] for _ in range(count)], asyncio.Event()
+    begin = 0.0
+
+    def arrived(times):
+        nonlocal begin
+        times.append(time.perf_counter())
+        if not begin and all(everyone):
+            begin = times[-1]
+        if begin and sum(t > begin for each in everyone for t in each) >= count * new:
+            ends.set()
+
+    tasks = [asyncio.create_task(stream(port, tokens(rng, context), 500, lambda times=times: arrived(times)))
+             for times in everyone]
+    waiting = asyncio.create_task(ends.wait())
+    await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    complete = ends.is_set()
+    for task in (waiting, *tasks):
+        task.cancel()
+    await asyncio.gather(waiting, *tasks, return_exceptions=True)
+    if not complete:
+        raise SystemExit('a stream ended before all had decoded together for long enough')
+    inside = sorted(t for times in everyone for t in times if t > begin)[:count * new]
+    await asyncio.sleep(0.5)  # until the server has noticed
+    return len(inside) / (inside[-1] - begin)
 
 
 MEASURES = {

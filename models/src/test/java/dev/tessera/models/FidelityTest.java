@@ -67,6 +67,7 @@ class FidelityTest {
         texts[i] = tokens(model, TEXTS.get(i));
       }
       List<Difference> differences = compare(backend, model, file, texts);
+      leave(texts, differences);
       for (int i = 0; i < texts.length; i++) {
         reporter.publishEntry(TEXTS.get(i), differences.get(i).toString());
         assertEquals(TOKENS_PER_TEXT, differences.get(i).tokens());
@@ -89,16 +90,34 @@ class FidelityTest {
     }
   }
 
+  /// Leaves tokens and readings for `config/loadtest/fidelity.py`, which sets a peer's beside them.
+  private static void leave(int[][] texts, List<Difference> differences) throws IOException {
+    String folder = System.getenv("TESSERA_FIDELITY");
+    if (folder == null) {
+      return;
+    }
+    try (OutputStream stream = Files.newOutputStream(Path.of(folder, "tokens"))) {
+      writeTokens(stream, texts);
+    }
+    List<String> lines =
+        differences.stream().map(d -> d.divergence() + " " + d.agreement()).toList();
+    Files.write(Path.of(folder, "readings"), lines);
+  }
+
+  private static void writeTokens(OutputStream stream, int[][] texts) throws IOException {
+    write(stream, ints(texts.length));
+    for (int[] text : texts) {
+      write(stream, ints(text.length));
+      write(stream, ints(text));
+    }
+  }
+
   private static List<Difference> compare(Backend backend, Model model, Path file, int[][] texts)
       throws Exception {
     Path output = Files.createTempFile("fidelity", ".txt");
     Process reference = startReference(file, output);
     try (OutputStream stream = new BufferedOutputStream(reference.getOutputStream(), 1 << 20)) {
-      write(stream, ints(texts.length));
-      for (int[] text : texts) {
-        write(stream, ints(text.length));
-        write(stream, ints(text));
-      }
+      writeTokens(stream, texts);
       for (int[] text : texts) {
         try (var pass =
             new ForwardPass(backend, model.spec(), model.weights(), text.length, CHUNK)) {
