@@ -5,11 +5,15 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /// A model hub on the loopback, with the faults that tests ask for.
 final class HubServer implements AutoCloseable {
@@ -41,15 +45,35 @@ final class HubServer implements AutoCloseable {
 
   /// Serves bytes, from where the client asks.
   HubServer serve(String path, byte[] bytes) {
-    return on(path, exchange -> send(exchange, bytes, bytes.length));
+    return on(path, exchange -> send(exchange, bytes, bytes.length, ARRIVED));
   }
 
-  /// Serves bytes, but breaks off after some of them, as often as told.
-  HubServer serveWithCuts(String path, byte[] bytes, int bytesEachTime) {
-    return on(path, exchange -> send(exchange, bytes, bytesEachTime));
+  /// Serves bytes, but breaks off after some of them each time, once they have arrived in the
+  /// client's file: what a broken connection has not delivered yet, the HTTP client throws away.
+  HubServer serveWithCuts(String path, byte[] bytes, int bytesEachTime, Path written) {
+    return on(
+        path, exchange -> send(exchange, bytes, bytesEachTime, end -> awaitSize(written, end)));
   }
 
-  private static void send(HttpExchange exchange, byte[] bytes, int most) throws IOException {
+  /// Returns when the client has the bytes up to an offset.
+  private interface Arrival {
+    void await(int end) throws IOException;
+  }
+
+  private static final Arrival ARRIVED = end -> {};
+
+  private static void awaitSize(Path file, int size) throws IOException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (!Files.exists(file) || Files.size(file) < size) {
+      if (System.nanoTime() > deadline) {
+        throw new IOException("%s has not reached %d bytes".formatted(file, size));
+      }
+      LockSupport.parkNanos(1_000_000);
+    }
+  }
+
+  private static void send(HttpExchange exchange, byte[] bytes, int most, Arrival arrival)
+      throws IOException {
     String range = exchange.getRequestHeaders().getFirst("Range");
     int from = 0;
     if (range != null) {
@@ -62,6 +86,7 @@ final class HubServer implements AutoCloseable {
     exchange.getResponseBody().write(bytes, from, Math.min(most, bytes.length - from));
     exchange.getResponseBody().flush();
     if (most < bytes.length - from) {
+      arrival.await(from + most);
       throw new IOException("cut");
     }
   }

@@ -233,9 +233,13 @@ class ModelStoreTest {
     Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
   }
 
+  private Path part() {
+    return directory.resolve("cache/models").resolve(FILE + ".part");
+  }
+
   @Test
   void continuesWhereTheConnectionBroke() throws Exception {
-    hub.serveWithCuts(RESOLVE + FILE, MODEL, 100_000);
+    hub.serveWithCuts(RESOLVE + FILE, MODEL, 100_000, part());
     assertArrayEquals(MODEL, Files.readAllBytes(obtain("")));
     assertEquals(
         List.of("null", "bytes=100000-", "bytes=200000-"),
@@ -244,7 +248,7 @@ class ModelStoreTest {
 
   @Test
   void continuesWhatAnEarlierProcessLeft() throws Exception {
-    hub.serveWithCuts(RESOLVE + FILE, MODEL, 50_000);
+    hub.serveWithCuts(RESOLVE + FILE, MODEL, 50_000, part());
     assertTrue(failure("").contains("broke off 4 times, last at 200,000 of 300,000 bytes"));
     hub.requests.clear();
     hub.serve(RESOLVE + FILE, MODEL);
