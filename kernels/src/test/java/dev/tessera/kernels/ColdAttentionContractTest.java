@@ -73,7 +73,7 @@ final class ColdAttentionContractTest {
     }
     cases.add(new ColdCase("a whole prompt", 3, 3, 32, 333, 333, 0, List.of(1, 2), keys, values));
     cases.add(new ColdCase("soft-capped", 4, 2, 32, 5, 300, 2.5f, List.of(1), keys, values));
-    return Subject.cooling().flatMap(subject -> cases.stream().map(c -> Arguments.of(subject, c)));
+    return Subject.all().flatMap(subject -> cases.stream().map(c -> Arguments.of(subject, c)));
   }
 
   @ParameterizedTest(name = "{0}: {1}")

@@ -86,7 +86,7 @@ final class CoolingContractTest {
   }
 
   static Stream<Arguments> subjectsAndModels() {
-    return Subject.cooling()
+    return Subject.all()
         .flatMap(subject -> models().stream().map(model -> Arguments.of(subject, model)));
   }
 
@@ -139,7 +139,7 @@ final class CoolingContractTest {
 
   /// The oracle computes every row by itself: one model stands for all.
   static Stream<Arguments> fastSubjectsAndModels() {
-    return Subject.cooling()
+    return Subject.all()
         .flatMap(
             subject ->
                 models().stream()
@@ -191,13 +191,8 @@ final class CoolingContractTest {
     Model model = models().getFirst();
     try (Backend backend = subject.open(1);
         Run run = new Run(backend, model, CooledForms.NONE, 1)) {
-      if (subject.cools()) {
-        run.session.cool(model.forms(backend));
-        assertThrows(IllegalStateException.class, () -> run.session.cool(model.forms(backend)));
-      } else {
-        assertThrows(
-            UnsupportedOperationException.class, () -> run.session.cool(model.forms(backend)));
-      }
+      run.session.cool(model.forms(backend));
+      assertThrows(IllegalStateException.class, () -> run.session.cool(model.forms(backend)));
     }
   }
 

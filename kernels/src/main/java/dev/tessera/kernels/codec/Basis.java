@@ -1,6 +1,7 @@
 package dev.tessera.kernels.codec;
 
 import dev.tessera.kernels.Shapes;
+import java.util.Arrays;
 
 /// The basis in which a tile's vectors are coded. Keys are scored in it, with the query turned into
 /// it once; values are summed in it, and the sum is turned back once.
@@ -21,6 +22,18 @@ public sealed interface Basis {
   /// @param y `[headDim]`
   /// @return `[headDim]`
   double[] inverse(double[] y);
+
+  /// The vector with these channels, in single precision.
+  ///
+  /// @param y `[headDim]`, or longer
+  /// @return `[headDim]`
+  float[] inverse(float[] y);
+
+  /// What a query's dot product with channels is taken with, in single precision.
+  ///
+  /// @param q `[headDim]`
+  /// @return `[headDim]`
+  float[] query(float[] q);
 
   /// What a query's dot product with channels is taken with: `q · x = query(q) · forward(x)`.
   ///
@@ -60,6 +73,12 @@ public sealed interface Basis {
       for (int i = 0; i < headDim; i++) {
         y[i] = x[i] * signs[i];
       }
+      mix(y);
+      return y;
+    }
+
+    /// The normalised Walsh-Hadamard transform in place, by butterflies.
+    private void mix(float[] y) {
       for (int first = 0; first < headDim; first += block(first)) {
         int block = block(first);
         for (int half = 1; half < block; half *= 2) {
@@ -77,7 +96,22 @@ public sealed interface Basis {
           y[i] *= norm;
         }
       }
-      return y;
+    }
+
+    @Override
+    public float[] inverse(float[] y) {
+      float[] signs = signs(headDim);
+      float[] x = Arrays.copyOf(y, headDim);
+      mix(x);
+      for (int i = 0; i < headDim; i++) {
+        x[i] *= signs[i];
+      }
+      return x;
+    }
+
+    @Override
+    public float[] query(float[] q) {
+      return forward(q);
     }
 
     @Override
@@ -136,6 +170,28 @@ public sealed interface Basis {
         }
       }
       return y;
+    }
+
+    @Override
+    public float[] inverse(float[] y) {
+      var x = new float[headDim];
+      for (int j = 0; j < headDim; j++) {
+        for (int i = 0; i < headDim; i++) {
+          x[i] += y[j] * query[j * headDim + i];
+        }
+      }
+      return x;
+    }
+
+    @Override
+    public float[] query(float[] q) {
+      var turned = new float[headDim];
+      for (int j = 0; j < headDim; j++) {
+        for (int i = 0; i < headDim; i++) {
+          turned[j] += query[j * headDim + i] * q[i];
+        }
+      }
+      return turned;
     }
 
     @Override

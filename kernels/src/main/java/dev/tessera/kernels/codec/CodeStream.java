@@ -6,7 +6,7 @@ import java.lang.foreign.ValueLayout;
 
 /// The packed codes of one group of channels as a stream, a byte each, in the order of
 /// [CodedFormat#streamIndex(int, int, int)].
-final class CodeStream {
+public final class CodeStream {
 
   private static final int UNIT = 32;
 
@@ -17,7 +17,10 @@ final class CodeStream {
     return format.shape().tokens() * format.groupChannels(group);
   }
 
-  static byte[] read(CodedFormat format, int group, MemorySegment tile, long at) {
+  /// A group's codes: an index each, or a level where codes have eight bits.
+  ///
+  /// @param at where the tile starts
+  public static byte[] read(CodedFormat format, int group, MemorySegment tile, long at) {
     var codes = new byte[length(format, group)];
     Cursor cursor = new Cursor(tile, at + format.codesOffset(group), codes);
     int left = format.widths().get(group);
@@ -64,9 +67,11 @@ final class CodeStream {
     void unpack(int bits, int shift) {
       int perByte = 8 / bits;
       int mask = (1 << bits) - 1;
+      var unit = new byte[UNIT];
       for (int first = 0; first < codes.length; first += UNIT * perByte, at += UNIT) {
+        MemorySegment.copy(tile, ValueLayout.JAVA_BYTE, at, unit, 0, UNIT);
         for (int i = 0; i < UNIT; i++) {
-          int packed = tile.get(ValueLayout.JAVA_BYTE, at + i) & 0xff;
+          int packed = unit[i] & 0xff;
           for (int k = 0; k < perByte; k++) {
             codes[first + k * UNIT + i] |= (byte) ((packed >> (k * bits) & mask) << shift);
           }

@@ -88,7 +88,7 @@ public record LevelTable(
   }
 
   /// The level that a stored code stands for, in steps.
-  int level(byte code) {
+  public int level(byte code) {
     return width == CodedFormat.BYTE ? code : levels[code];
   }
 

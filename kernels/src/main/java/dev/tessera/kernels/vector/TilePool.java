@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class TilePool {
 
   private final ExactFormat key;
+  private final ExactFormat value;
   private final long slabBytes;
   private final long layerStride;
   private final long headStride;
@@ -26,6 +27,7 @@ final class TilePool {
 
   TilePool(SlabLayout layout, int slabCount) {
     key = (ExactFormat) layout.key();
+    value = (ExactFormat) layout.value();
     slabBytes = layout.slabBytes();
     layerStride = layout.layerStride();
     headStride = layout.headStride();
@@ -91,6 +93,27 @@ final class TilePool {
         ValueLayout.JAVA_FLOAT_UNALIGNED,
         valueOffset(layerInGroup, kvHead) + (long) Float.BYTES * token * headDim(),
         headDim());
+  }
+
+  long tileBytes(boolean isKey) {
+    return (isKey ? key : value).tileBytes();
+  }
+
+  /// The bytes of a tile.
+  MemorySegment tile(boolean isKey, int ref, int layerInGroup, int kvHead) {
+    long at = isKey ? keyOffset(layerInGroup, kvHead) : valueOffset(layerInGroup, kvHead);
+    return slab(ref).asSlice(at, tileBytes(isKey));
+  }
+
+  /// The elements of a tile, `[64][headDim]`.
+  float[] floats(boolean isKey, MemorySegment tile) {
+    ExactFormat format = isKey ? key : value;
+    var x = new float[format.shape().elements()];
+    for (int i = 0; i < x.length; i++) {
+      int index = format.index(i / headDim(), i % headDim());
+      x[i] = tile.get(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) Float.BYTES * index);
+    }
+    return x;
   }
 
   void discard(int slab) {

@@ -3,14 +3,13 @@ package dev.tessera.kernels.vector;
 import dev.tessera.kernels.AttentionProblem;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.Primitives;
-import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.Tensor;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
 import java.lang.foreign.Arena;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /// The backend's operations one by one.
 final class VectorPrimitives implements Primitives {
@@ -23,22 +22,13 @@ final class VectorPrimitives implements Primitives {
 
   @Override
   public float[] attend(AttentionProblem problem, CooledForms forms) {
-    if (!forms.of(0).isEmpty()) {
-      throw new UnsupportedOperationException(VectorBackend.NAME + " reads exact tiles only");
-    }
     int headDim = problem.headDim();
     int heads = problem.heads();
     int kvHeads = problem.kvHeads();
     var group = new LayerGroup(0, List.of(0), problem.window(), problem.sinkTokens());
     var kv = new KvGeometry(List.of(group), 1, kvHeads, headDim);
-    int blocks = Math.ceilDiv(problem.context(), TileShape.BLOCK_TOKENS);
-    var tables =
-        BlockTables.exact(
-            new int[] {0, blocks},
-            new int[] {0},
-            new int[] {0},
-            IntStream.range(0, blocks).toArray());
-    var tiles = new TilePool(TilePool.layout(group, kv), blocks);
+    var tiles = new TilePool(TilePool.layout(group, kv), problem.blocks());
+    var cooled = new CooledPool(forms, 0, tiles);
     for (int position = 0; position < problem.context(); position++) {
       for (int head = 0; head < kvHeads; head++) {
         tiles.store(
@@ -51,16 +41,34 @@ final class VectorPrimitives implements Primitives {
             (position * kvHeads + head) * headDim);
       }
     }
+    StepBatch.Coolings coolings = problem.coolings(forms);
+    for (int i = 0; i < coolings.count(); i++) {
+      for (int head = 0; head < kvHeads; head++) {
+        cooled.cool(0, head, coolings.blocks()[i], coolings.from()[i], coolings.to()[i]);
+      }
+    }
     var layer =
-        new TileAttention.Layer(tiles, tables, group, 0, problem.scale(), problem.softCap());
+        new TileAttention.Layer(
+            tiles, cooled, problem.tables(forms), group, 0, problem.scale(), problem.softCap());
     var out = new float[problem.q().length];
+    int shared = heads / kvHeads;
     parallel.forEach(
-        problem.queries() * heads,
+        Math.ceilDiv(problem.queries(), TileAttention.ROWS) * kvHeads,
         (worker, unit) -> {
-          int position = problem.context() - problem.queries() + unit / heads;
-          int kvHead = unit % heads / (heads / kvHeads);
+          int query = unit / kvHeads * TileAttention.ROWS;
+          int first = (query * heads + unit % kvHeads * shared) * headDim;
           new TileAttention(headDim)
-              .attend(layer, 0, position, kvHead, problem.q(), out, unit * headDim);
+              .attend(
+                  layer,
+                  0,
+                  problem.context() - problem.queries() + query,
+                  Math.min(TileAttention.ROWS, problem.queries() - query),
+                  unit % kvHeads,
+                  shared,
+                  problem.q(),
+                  out,
+                  first,
+                  heads * headDim);
         });
     return out;
   }

@@ -12,6 +12,7 @@ import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.sampling.HeapLogits;
 import dev.tessera.kernels.sampling.Sampler;
+import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
 import java.util.ArrayList;
@@ -50,6 +51,10 @@ final class VectorSession implements DecoderSession {
   private final List<float[]> captured = new ArrayList<>(); // [layers]
   private @Nullable RowCapture capture;
   private final int[] positions; // [rows]
+  private final int[] runStarts; // [runs + 1], rows of one sequence that attend together
+  private int runs;
+  private CooledForms forms = CooledForms.NONE;
+  private List<CooledPool> cooled; // [groups]
 
   VectorSession(DecoderSpec spec, VectorWeights weights, SessionLimits limits, Parallel parallel) {
     this.spec = spec;
@@ -91,6 +96,14 @@ final class VectorSession implements DecoderSession {
     }
     sequences = new int[rows];
     positions = new int[rows];
+    runStarts = new int[rows + 1];
+    cooled = pools(tiles, forms);
+  }
+
+  private static List<CooledPool> pools(List<TilePool> tiles, CooledForms forms) {
+    return IntStream.range(0, tiles.size())
+        .mapToObj(group -> new CooledPool(forms, group, tiles.get(group)))
+        .toList();
   }
 
   @Override
@@ -117,7 +130,7 @@ final class VectorSession implements DecoderSession {
 
   @Override
   public void submit(StepBatch batch) {
-    batch.require(spec, limits, CooledForms.NONE);
+    batch.require(spec, limits, forms);
     int rows = batch.rows();
     place(batch);
     embed(batch.tokenIds());
@@ -148,13 +161,18 @@ final class VectorSession implements DecoderSession {
 
   /// Which sequence and position each row is, and its angles.
   private void place(StepBatch batch) {
+    runs = 0;
     for (int sequence = 0; sequence < batch.sequences(); sequence++) {
       int first = batch.rowStarts()[sequence];
       for (int row = first; row < batch.rowStarts()[sequence + 1]; row++) {
         sequences[row] = sequence;
         positions[row] = batch.firstPositions()[sequence] + row - first;
+        if ((row - first) % TileAttention.ROWS == 0) {
+          runStarts[runs++] = row;
+        }
       }
     }
+    runStarts[runs] = batch.rows();
     for (int rope = 0; rope < cosines.length; rope++) {
       RopeSpec shape = spec.ropes().get(rope);
       float[] cos = cosines[rope];
@@ -231,6 +249,7 @@ final class VectorSession implements DecoderSession {
     var context =
         new TileAttention.Layer(
             pool,
+            cooled.get(shape.group()),
             tables,
             group,
             shape.indexInGroup(),
@@ -239,23 +258,41 @@ final class VectorSession implements DecoderSession {
     if (capture != null) {
       captured.add(captured(batch.rows()));
     }
+    StepBatch.Coolings coolings = batch.coolings().get(shape.group());
+    if (coolings.count() > 0) {
+      parallel.forEach(
+          spec.kvHeads(),
+          (worker, head) -> {
+            for (int i = 0; i < coolings.count(); i++) {
+              context
+                  .cooled()
+                  .cool(
+                      shape.indexInGroup(),
+                      head,
+                      coolings.blocks()[i],
+                      coolings.from()[i],
+                      coolings.to()[i]);
+            }
+          });
+    }
     // The heads of a unit share the tiles of one KV head, which stay in the first cache.
     int shared = spec.queriesPerKvHead();
     parallel.forEach(
-        batch.rows() * spec.kvHeads(),
+        runs * spec.kvHeads(),
         (worker, unit) -> {
-          int row = unit / spec.kvHeads();
+          int row = runStarts[unit / spec.kvHeads()];
           int kvHead = unit % spec.kvHeads();
-          for (int head = kvHead * shared; head < (kvHead + 1) * shared; head++) {
-            attentions[worker].attend(
-                context,
-                sequences[row],
-                positions[row],
-                kvHead,
-                q.x(),
-                attended.x(),
-                q.at(row) + head * spec.headDim());
-          }
+          attentions[worker].attend(
+              context,
+              sequences[row],
+              positions[row],
+              runStarts[unit / spec.kvHeads() + 1] - row,
+              kvHead,
+              shared,
+              q.x(),
+              attended.x(),
+              q.at(row) + kvHead * shared * spec.headDim(),
+              q.stride());
         });
   }
 
@@ -361,12 +398,18 @@ final class VectorSession implements DecoderSession {
 
   @Override
   public void cool(CooledForms forms) {
-    throw new UnsupportedOperationException(VectorBackend.NAME + " reads exact tiles only");
+    forms.requireFirst(this.forms, spec);
+    this.forms = forms;
+    cooled = pools(tiles, forms);
   }
 
   @Override
   public void discard(int group, int form, int slab) {
-    tiles.get(group).discard(slab);
+    if (form == BlockRef.EXACT) {
+      tiles.get(group).discard(slab);
+    } else {
+      cooled.get(group).discard(form, slab);
+    }
   }
 
   @Override

@@ -9,7 +9,6 @@ import dev.tessera.kernels.BackendProvider.Availability;
 import dev.tessera.kernels.Backends;
 import dev.tessera.kernels.cpu.EmulatedBackendProvider;
 import dev.tessera.kernels.cpu.NativeBackendProvider;
-import dev.tessera.kernels.vector.VectorBackend;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -31,16 +30,6 @@ public record Subject(BackendProvider provider, String isa) {
     }
     subjects.add(new Subject(new EmulatedBackendProvider(), "auto"));
     return subjects.stream();
-  }
-
-  /// Every backend that reads cooled tiles. The others refuse them.
-  public static Stream<Subject> cooling() {
-    return all().filter(Subject::cools);
-  }
-
-  /// Whether it reads cooled tiles: the backends that do not are named here.
-  public boolean cools() {
-    return !provider.name().equals(VectorBackend.NAME);
   }
 
   /// Opens it, or skips the test, saying why.
