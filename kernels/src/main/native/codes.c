@@ -110,6 +110,8 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
   if (g->full.width != g->levels.width) code->is_cut = 1;
 }
 
+void ts_code_meter(ts_code *code, int32_t meter) { code->meter = meter; }
+
 void ts_code_free(ts_code *code) {
   if (!code) return;
   free(code->forward);

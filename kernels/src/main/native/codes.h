@@ -15,6 +15,7 @@ enum {
   TS_MAX_DIM = 256,
   TS_MAX_GROUPS = TS_MAX_DIM / TS_GROUP_CHANNELS,
   TS_MAX_CODES = 64, /* of the widest code that has a table, 6 bits */
+  TS_MAX_METERS = 32,
 };
 
 /* A scalar code: value of an index = levels[index] * step; bounds ascend, an index counts those below. */
@@ -49,6 +50,7 @@ typedef struct {
   float *query;            /* with A, the transposed inverse B' [dim][dim]: q'' = q B' */
   float *turn;             /* null, or the mean before rotation [dim] */
   int32_t turning;         /* the rotation of the mean, among the decoder's */
+  int32_t meter;           /* what the work on its tiles is counted under, below TS_MAX_METERS */
 } ts_code;
 
 /* What coding a tile needs beside it. */
@@ -67,6 +69,7 @@ ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t sp
                      const float *forward, const float *query, const float *turn, int32_t turning);
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
                           const float *bounds, const int8_t *levels);
+void ts_code_meter(ts_code *code, int32_t meter);
 void ts_code_free(ts_code *code);
 
 /* Codes an exact tile by `chain[0]`, then drops planes from code to code; the tile gets the form of the

@@ -1,9 +1,11 @@
 /* Cooled forms of a decoder: their places, and the memory that reading and writing them takes. */
+#define _DEFAULT_SOURCE
 #include "cooling.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "memory.h"
 
@@ -204,6 +206,26 @@ int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32
 
 void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const int32_t *refs) {
   d->groups[group].forms[form - 1].refs = refs;
+}
+
+int64_t ts_nanos(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
+void ts_decoder_meters(const ts_decoder *d, int32_t count, ts_meter *meters) {
+  memset(meters, 0, (size_t)count * sizeof *meters);
+  for (int32_t thread = 0; thread < d->team.threads; thread++) {
+    for (int32_t i = 0; i < count; i++) {
+      const ts_meter *own = &d->scratch[thread].cold->meters[i];
+      meters[i].coded += own->coded;
+      meters[i].coding_nanos += own->coding_nanos;
+      meters[i].read += own->read;
+      meters[i].timed += own->timed;
+      meters[i].timed_nanos += own->timed_nanos;
+    }
+  }
 }
 
 void ts_cooling_free(ts_decoder *d) {

@@ -111,8 +111,16 @@ typedef struct {
   float *out;       /* [rows][stride] */
 } ts_partial;
 
+/* What coding and reading the tiles of a format has taken. Readings are timed now and then only: a
+ * clock would be seen in each. */
+typedef struct {
+  int64_t coded, coding_nanos, read, timed, timed_nanos;
+} ts_meter;
+
 /* What one thread needs for tiles that cool. */
 typedef struct {
+  ts_meter meters[TS_MAX_METERS];
+  int64_t folds;
   ts_coder coder;
   ts_coded_scratch coded;
   ts_coded_query queries[TS_MAX_FORMS]; /* of the item in hand */
@@ -139,6 +147,7 @@ typedef struct {
   int32_t age_blocks[TS_MAX_FORMS];
 } ts_rule;
 
+enum { TIMED_FOLDS = 61 }; /* one of so many is timed: no multiple of the tiles of a split */
 enum { GATE_ROWS = 64, ROW_CHUNK = 256, QUERY_TILE = 96, LOGIT_PANELS = 8 };
 
 typedef struct ts_decoder {
@@ -252,6 +261,8 @@ int32_t ts_decoder_turning(ts_decoder *d, int32_t pairing, int32_t pairs, float 
 void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
                       int32_t is_value, int64_t at, const ts_code *code);
 int64_t ts_decoder_cool(ts_decoder *d);
+/* What all threads have counted so far under the first `count` meters. Between steps. */
+void ts_decoder_meters(const ts_decoder *d, int32_t count, ts_meter *meters);
 /* The arrays of a step, which must stay valid until its end; for every group in turn, from group 0 on.
  * `from` may be changed. -1 if memory could not be had. */
 int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32_t *blocks,

@@ -1,5 +1,6 @@
 #include "attention.h"
 
+#include "cooling.h"
 #include "rows.h"
 #include "simd.h"
 #include "tile_format.h"
@@ -306,7 +307,9 @@ static void fold_cooled(const ts_decoder *d, const ts_layer *layer, const ts_que
   const ts_place_pair *place = &layer->cooled[(form - 1) * d->kv_heads + kv_head];
   const ts_code *key = place->key.code, *value = place->value.code;
   ts_cold *c = s->cold;
+  const int is_timed = c->folds++ % TIMED_FOLDS == 0;
   if (key) {
+    int64_t since = is_timed ? ts_nanos() : 0;
     const ts_turn_table *turn = key->turn ? &d->turnings[key->turning].table : 0;
     ts_coded_query *query = &c->queries[form - 1];
     if (!query->rows) {
@@ -316,14 +319,17 @@ static void fold_cooled(const ts_decoder *d, const ts_layer *layer, const ts_que
       TS(code_query)(key, turn, query);
     }
     TS(code_scores)(key, turn, tile, at.key, query, s->scores, next.key, &c->coded);
+    ts_note_read(c, key, since);
   } else {
     exact_scores(q, (const uint16_t *)at.key, TS_BLOCK_TOKENS, (const char *)next.key, s);
   }
   ts_partial part = value ? cold : hot;
   weigh(q, tile * TS_BLOCK_TOKENS, part, s);
   if (value) {
+    int64_t since = is_timed ? ts_nanos() : 0;
     TS(code_values)(value, at.value, q->rows, s->scores, s->decay, part.out, q->stride, next.value,
                     &c->coded);
+    ts_note_read(c, value, since);
   } else {
     exact_values(q, (const uint16_t *)at.value, TS_BLOCK_TOKENS, part.out,
                  (const char *)next.value, s);

@@ -37,7 +37,7 @@ int64_t TS(cooling_units)(const ts_decoder *d, const ts_layer *layer) {
 
 /* A tile is coded in the first of its forms that has a code; every later one is cut from the one
  * before. */
-void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *coder) {
+void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_cold *cold) {
   const ts_coolings *c = &d->groups[layer->group].coolings;
   int is_value = (int)(unit % 2);
   int64_t kv_head = unit / 2 % d->kv_heads, cooling = unit / 2 / d->kv_heads;
@@ -46,6 +46,8 @@ void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *code
   const uint8_t *source = tile_of(d, layer, from, kv_head, is_value);
   uint8_t *tile = tile_of(d, layer, to, kv_head, is_value);
   const ts_code *chain[TS_MAX_FORMS];
+  ts_coder *coder = &cold->coder;
+  int64_t since = ts_nanos();
   int32_t count = 0;
   for (int32_t f = form; f > 0 && place_of(d, layer, f, kv_head, is_value)->code; f--) count++;
   for (int32_t i = 0; i < count; i++) {
@@ -53,7 +55,9 @@ void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *code
   }
   if (count == 0) {
     memcpy(tile, source, (size_t)exact_bytes(d));
-  } else if (from_form > form - count) {
+    return;
+  }
+  if (from_form > form - count) {
     int32_t start = from_form - (form - count + 1); /* the source's own code */
     TS(cut)(chain + start, count - start, source, tile, coder);
   } else {
@@ -65,6 +69,9 @@ void TS(cool)(ts_decoder *d, const ts_layer *layer, int64_t unit, ts_coder *code
     }
     TS(encode)(chain, count, (const uint16_t *)source, &turns, tile, coder);
   }
+  ts_meter *meter = &cold->meters[chain[count - 1]->meter];
+  meter->coded++;
+  meter->coding_nanos += ts_nanos() - since;
 }
 
 int64_t TS(turn_units)(const ts_decoder *d) { return (int64_t)d->coolings * d->turning_count; }

@@ -163,7 +163,7 @@ static int attend(const ts_worker *w, const ts_layer *layer, const ts_matrix *re
   }
   if (group->coolings.count) {
     if (!ts_team_phase(&d->team, TS(cooling_units)(d, layer))) return 0;
-    FOR_UNITS(w, unit) TS(cool)(d, layer, unit, &w->scratch->cold->coder);
+    FOR_UNITS(w, unit) TS(cool)(d, layer, unit, w->scratch->cold);
   }
   if (!ts_team_phase(&d->team, group->item_count * d->kv_heads)) return 0;
   FOR_UNITS(w, unit) {

@@ -42,6 +42,12 @@ public interface DecoderSession extends AutoCloseable {
   ///   formats
   void cool(CooledForms forms);
 
+  /// What coding and reading tiles has taken so far, for every format of the announced forms;
+  /// nothing where the backend does not count it.
+  default List<CodecStats> codecStats() {
+    return List.of();
+  }
+
   /// Says that a slab's content is no longer needed, so that its memory may go back.
   ///
   /// @param form 0 for exact

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.RopeSpec;
@@ -13,6 +14,7 @@ import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.WeightRole;
 import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
+import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.SlabLayout;
 import java.lang.foreign.Arena;
@@ -111,7 +113,7 @@ final class NativeDecoder implements AutoCloseable {
   /// @return bytes of scratch
   /// @throws UnsupportedOperationException if the kernels do not read one of the formats
   long cool(CooledForms cooled) {
-    forms = new NativeForms(library, address, spec, cooled, this::reserve);
+    forms = new NativeForms(library, address, spec, layouts, cooled, this::reserve);
     return forms.bytes();
   }
 
@@ -216,6 +218,24 @@ final class NativeDecoder implements AutoCloseable {
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       MemorySegment.copy(all, JAVA_FLOAT, layer * stride, vectors, 0, vectors.length);
       listener.layer(layer, vectors);
+    }
+  }
+
+  /// What coding and reading tiles has taken so far. Between steps.
+  List<CodecStats> codecStats() {
+    return forms == null ? List.of() : forms.stats();
+  }
+
+  /// Looks at what a step's coolings have made, now and then.
+  void observe(List<StepBatch.Coolings> coolings) {
+    if (forms != null) {
+      forms.observe(
+          coolings,
+          (group, ref) -> {
+            long bytes = layouts[group].slabBytes();
+            return MemorySegment.ofAddress(slabs[group] + BlockRef.slab(ref) * bytes)
+                .reinterpret(bytes);
+          });
     }
   }
 

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
@@ -13,11 +14,15 @@ import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.codec.Basis;
 import dev.tessera.kernels.codec.LevelTable;
+import dev.tessera.kernels.codec.ReconstructionSamples;
 import dev.tessera.kernels.codec.TileCode;
+import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.CodedFormat;
 import dev.tessera.kvcache.CodedFormat.Role;
+import dev.tessera.kvcache.SlabLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -35,6 +40,11 @@ final class NativeForms {
     long reserve(long bytes, String what);
   }
 
+  /// `TS_MAX_METERS`, and the fields of a `ts_meter`.
+  private static final int MOST_METERS = 32;
+
+  private static final int METER_LONGS = 5;
+
   private final NativeLibrary library;
   private final Functions functions;
   private final long decoder;
@@ -42,12 +52,20 @@ final class NativeForms {
   private final IdentityHashMap<TileCode, Long> codes = new IdentityHashMap<>();
   private final List<RopeSpec> turnings = new ArrayList<>();
   private final long[][] slabs; // [groups][form - 1]
+  private final List<String> meters = new ArrayList<>(); // formats, in the order of C's meters
+  private final ReconstructionSamples samples;
   private final long bytes;
 
   /// @throws UnsupportedOperationException if the kernels do not read one of the formats
   NativeForms(
-      NativeLibrary library, long decoder, DecoderSpec spec, CooledForms forms, Memory memory) {
+      NativeLibrary library,
+      long decoder,
+      DecoderSpec spec,
+      SlabLayout[] exact,
+      CooledForms forms,
+      Memory memory) {
     this.library = library;
+    this.samples = new ReconstructionSamples(forms, exact);
     this.functions = new Functions(library);
     this.decoder = decoder;
     this.forms = forms;
@@ -105,8 +123,61 @@ final class NativeForms {
     int turning = code.turn() == null ? 0 : turningOf(code.turn().rope(), arena);
     long address = allocate(library, code, turning, arena);
     require(functions.code(decoder, address));
+    functions.meter(address, meterOf(code.format().name()));
     codes.put(code, address);
     return address;
+  }
+
+  /// The number under which C counts a format. More formats than there are numbers share the last.
+  private int meterOf(String format) {
+    int meter = meters.indexOf(format);
+    if (meter < 0 && meters.size() < MOST_METERS) {
+      meters.add(meters.size() == MOST_METERS - 1 ? "others" : format);
+      meter = meters.size() - 1;
+    }
+    return meter < 0 ? MOST_METERS - 1 : meter;
+  }
+
+  /// Between steps.
+  List<CodecStats> stats() {
+    long[] counts = new long[METER_LONGS * meters.size()];
+    functions.meters(decoder, meters.size(), counts);
+    List<CodecStats> stats = new ArrayList<>();
+    for (int i = 0; i < meters.size(); i++) {
+      int at = METER_LONGS * i;
+      long read = counts[at + 2];
+      long timed = counts[at + 3];
+      double scale = timed == 0 ? 0 : (double) read / timed;
+      var compared = samples.of(meters.get(i));
+      stats.add(
+          new CodecStats(
+              meters.get(i),
+              counts[at],
+              counts[at + 1],
+              read,
+              Math.round(scale * counts[at + 4]),
+              compared.tiles(),
+              compared.squaredError(),
+              compared.squaredElements()));
+    }
+    return stats;
+  }
+
+  /// Compares a tile that the last step has cooled with what it was, now and then.
+  ///
+  /// @param exact where the exact slabs of each group lie
+  void observe(List<StepBatch.Coolings> coolings, ReconstructionSamples.Slabs exact) {
+    samples.observe(
+        coolings,
+        (group, ref) -> {
+          int form = BlockRef.form(ref);
+          if (form == BlockRef.EXACT) {
+            return exact.slab(group, ref);
+          }
+          long slabBytes = forms.of(group).get(form - 1).layout().slabBytes();
+          return MemorySegment.ofAddress(slabs[group][form - 1] + BlockRef.slab(ref) * slabBytes)
+              .reinterpret(slabBytes);
+        });
   }
 
   /// Before anything is announced.
@@ -317,6 +388,8 @@ final class NativeForms {
     private final MethodHandle cool;
     private final MethodHandle refs;
     private final MethodHandle coolings;
+    private final MethodHandle meter;
+    private final MethodHandle meters;
 
     Functions(NativeLibrary library) {
       rule =
@@ -350,6 +423,28 @@ final class NativeForms {
               "ts_decoder_coolings",
               FunctionDescriptor.of(
                   JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG));
+      meter = library.function("ts_code_meter", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT));
+      meters =
+          library.function(
+              "ts_decoder_meters", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_LONG));
+    }
+
+    void meter(long code, int number) {
+      try {
+        meter.invokeExact(code, number);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void meters(long decoder, int count, long[] values) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment all = arena.allocate(JAVA_LONG, Math.max(1, values.length));
+        meters.invokeExact(decoder, count, all.address());
+        MemorySegment.copy(all, JAVA_LONG, 0, values, 0, values.length);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
     }
 
     int rule(long decoder, int firstBlocks, int count, long ages) {

@@ -1,5 +1,6 @@
 package dev.tessera.kernels.cpu;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -39,6 +40,7 @@ final class NativeSession implements DecoderSession {
   private @Nullable RowCapture capture;
   private int stepRows;
   private int logitRows;
+  private List<StepBatch.Coolings> coolings = List.of();
   private boolean isStepping;
   private volatile boolean isBroken;
   private boolean isClosed;
@@ -96,6 +98,7 @@ final class NativeSession implements DecoderSession {
     decoder.batch(batch);
     stepRows = batch.rows();
     logitRows = batch.logitRows().length;
+    coolings = batch.coolings();
     isStepping = true;
     team.start(step);
   }
@@ -121,6 +124,7 @@ final class NativeSession implements DecoderSession {
       if (capture != null) {
         decoder.captured(stepRows, capture);
       }
+      decoder.observe(coolings);
     }
   }
 
@@ -183,6 +187,12 @@ final class NativeSession implements DecoderSession {
       scratchBytes += decoder.cool(forms);
       this.forms = forms;
     }
+  }
+
+  @Override
+  public List<CodecStats> codecStats() {
+    requireIdle();
+    return decoder.codecStats();
   }
 
   @Override

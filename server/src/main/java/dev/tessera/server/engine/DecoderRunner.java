@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
@@ -19,6 +20,11 @@ final class DecoderRunner implements ModelRunner {
     session.submit(batch);
     session.await();
     return requests.isEmpty() ? List.of() : session.sample(requests);
+  }
+
+  @Override
+  public List<CodecStats> codecStats() {
+    return session.codecStats();
   }
 
   @Override

@@ -310,7 +310,8 @@ final class EngineCore {
         gate.rejected(),
         kv.coolings(),
         kv.evictedBlocks(),
-        kv.formats());
+        kv.formats(),
+        runner.codecStats());
   }
 
   /// The cache, block by block.

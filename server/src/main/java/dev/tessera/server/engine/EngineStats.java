@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kvcache.KvStats;
 import java.util.List;
 
@@ -17,6 +18,7 @@ import java.util.List;
 /// @param coolings blocks that took a cooler form so far
 /// @param evictedBlocks blocks that were given up for memory so far
 /// @param formats tiles of every format that the cache may hold
+/// @param codecs what coding and reading tiles has taken so far, for every coded format
 public record EngineStats(
     int running,
     int waiting,
@@ -37,4 +39,5 @@ public record EngineStats(
     long rejected,
     long coolings,
     long evictedBlocks,
-    List<KvStats.FormatStats> formats) {}
+    List<KvStats.FormatStats> formats,
+    List<CodecStats> codecs) {}

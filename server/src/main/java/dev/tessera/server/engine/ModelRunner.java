@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
@@ -12,6 +13,11 @@ interface ModelRunner extends AutoCloseable {
   ///
   /// @return one outcome per request, in their order
   List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests);
+
+  /// What coding and reading tiles has taken so far, for every format.
+  default List<CodecStats> codecStats() {
+    return List.of();
+  }
 
   /// Says that a slab's content is no longer needed.
   ///

@@ -1,5 +1,6 @@
 package dev.tessera.server.metrics;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kvcache.KvStats;
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
@@ -101,6 +102,26 @@ public final class ServerMetrics {
       gauge("tessera_kv_tiles", own, s -> of(s, format, KvStats.FormatStats::tiles));
       gauge("tessera_kv_tile_bytes", own, s -> of(s, format, KvStats.FormatStats::bytes));
     }
+    for (CodecStats codec : engine.stats().codecs()) {
+      bindCodec(codec.format(), tags.and("format", codec.format()));
+    }
+  }
+
+  /// Seconds are those of all threads together.
+  private void bindCodec(String format, Tags tags) {
+    counter("tessera_kv_encoded_tiles", tags, s -> of(s, format, CodecStats::coded));
+    counter("tessera_kv_encode_seconds", tags, s -> of(s, format, c -> c.codingNanos() / 1e9));
+    counter("tessera_kv_decoded_tiles", tags, s -> of(s, format, CodecStats::read));
+    counter("tessera_kv_decode_seconds", tags, s -> of(s, format, c -> c.readingNanos() / 1e9));
+    counter("tessera_kv_reconstruction_samples", tags, s -> of(s, format, CodecStats::compared));
+    gauge("tessera_kv_reconstruction_error", tags, s -> of(s, format, CodecStats::relativeError));
+  }
+
+  private static double of(EngineStats stats, String format, ToDoubleFunction<CodecStats> value) {
+    return stats.codecs().stream()
+        .filter(own -> own.format().equals(format))
+        .mapToDouble(value)
+        .sum();
   }
 
   private static double of(

@@ -69,7 +69,27 @@ final class FakeEngine implements TokenEngine {
   @Override
   public EngineStats stats() {
     return new EngineStats(
-        running.size(), 3, 10, 20, 100, 1, 2, 0, 0, 3, 40, 30, 5, 60, 70, 80, 9, 0, 0, List.of());
+        running.size(),
+        3,
+        10,
+        20,
+        100,
+        1,
+        2,
+        0,
+        0,
+        3,
+        40,
+        30,
+        5,
+        60,
+        70,
+        80,
+        9,
+        0,
+        0,
+        List.of(),
+        List.of());
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.tessera.server.metrics;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kernels.CodecStats;
 import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvStats;
 import dev.tessera.server.engine.Admission;
@@ -85,7 +86,8 @@ final class ServerMetricsTest {
           9,
           4,
           3,
-          List.of(new KvStats.FormatStats("p4", 12, 345)));
+          List.of(new KvStats.FormatStats("p4", 12, 345)),
+          List.of(new CodecStats("p4", 40, 2_000_000_000L, 7_000, 500_000_000L, 3, 1, 100)));
     }
 
     @Override
@@ -139,6 +141,22 @@ final class ServerMetricsTest {
             "tessera_kv_bytes_tails{engine=\"0\",model_name=\"m\"} 20.0",
             "tessera_kv_pressure{engine=\"0\",model_name=\"m\"} 0.75")) {
       assertTrue(text.contains(line), line);
+    }
+  }
+
+  @Test
+  void codecsAreMeasuredByFormat() {
+    String text = scrapeAfterSomeWork();
+    String labels = "{engine=\"0\",format=\"p4\",model_name=\"m\"} ";
+    for (String line :
+        List.of(
+            "tessera_kv_encoded_tiles_total" + labels + "40.0",
+            "tessera_kv_encode_seconds_total" + labels + "2.0",
+            "tessera_kv_decoded_tiles_total" + labels + "7000.0",
+            "tessera_kv_decode_seconds_total" + labels + "0.5",
+            "tessera_kv_reconstruction_samples_total" + labels + "3.0",
+            "tessera_kv_reconstruction_error" + labels + "0.1")) {
+      assertTrue(text.contains(line), line + "\n" + text);
     }
   }
 
