@@ -9,7 +9,7 @@
 typedef struct {
   int64_t rows, stride; /* elements between rows of `query`: the head dimension, padded to 16 */
   const float *query;   /* [rows][stride], scaled and turned */
-  int16_t *levels;      /* [rows][stride]: in the basis, by 15 bits */
+  int16_t *levels;      /* [rows][stride]: in the basis, by 15 bits; of a tile, with scales per channel */
   float *scale;         /* [rows]: what one of them is worth */
   float *turn;          /* [rows][2][pairs]: what the mean's turning pairs contribute, with a turn */
   float *rest;          /* [rows]: what its other elements contribute */

@@ -27,13 +27,14 @@ static void draw_signs(float *sign, int32_t dim) {
   }
 }
 
-ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
+ts_code *ts_code_new(int32_t dim, int32_t coding, int32_t is_key, int32_t is_centred, int32_t spared,
                      int32_t groups, const int64_t *offsets, const float *sigma,
                      const float *forward, const float *query, const float *turn, int32_t turning) {
   ts_code *code = calloc(1, sizeof *code);
   if (!code) return 0;
   code->dim = dim;
   code->group_count = groups;
+  code->coding = coding;
   code->is_key = is_key;
   code->is_centred = is_centred;
   code->spared = spared;
@@ -45,11 +46,12 @@ ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t sp
   }
   const int64_t *sections = offsets + groups;
   code->scales_at = sections[0];
-  code->mean_at = sections[1];
-  code->mean_scale_at = sections[2];
-  code->spare_index_at = sections[3];
-  code->spare_at = sections[4];
-  code->bytes = sections[5];
+  code->zeros_at = sections[1];
+  code->mean_at = sections[2];
+  code->mean_scale_at = sections[3];
+  code->spare_index_at = sections[4];
+  code->spare_at = sections[5];
+  code->bytes = sections[6];
   memcpy(code->sigma, sigma, (size_t)dim * sizeof *sigma);
   draw_signs(code->sign, dim);
   int64_t square = (int64_t)dim * dim;

@@ -38,10 +38,10 @@ typedef struct {
 } ts_code_group;
 
 typedef struct {
-  int32_t dim, group_count, is_key, is_centred, spared;
+  int32_t dim, group_count, coding, is_key, is_centred, spared;
   int32_t is_cut;   /* some group stores fewer planes than it was encoded with */
   int32_t is_bytes; /* eight bits in every group */
-  int64_t scales_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
+  int64_t scales_at, zeros_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
   ts_code_group groups[TS_MAX_GROUPS];
   float sigma[TS_MAX_DIM]; /* a channel's unit */
   float sign[TS_MAX_DIM];  /* of the Hadamard basis */
@@ -62,9 +62,9 @@ typedef struct {
 } ts_coder;
 
 /* A code that Java fills piece by piece; null if memory could not be had. `offsets`: each group's
- * codes, then scales, mean, mean scale, spare indexes, spares, and the bytes of the tile. What pointers
+ * codes, then scales, zeros, mean, mean scale, spare indexes, spares, and the bytes of the tile. What pointers
  * lead to is copied; `forward` [from][to], its inverse `query` and `turn` may be null. */
-ts_code *ts_code_new(int32_t dim, int32_t is_key, int32_t is_centred, int32_t spared,
+ts_code *ts_code_new(int32_t dim, int32_t coding, int32_t is_key, int32_t is_centred, int32_t spared,
                      int32_t groups, const int64_t *offsets, const float *sigma,
                      const float *forward, const float *query, const float *turn, int32_t turning);
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,

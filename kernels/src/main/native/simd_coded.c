@@ -1,5 +1,7 @@
+#include "channel.h"
 #include "fused.h"
 #include "levels.h"
+#include "quantise.h"
 
 enum {
   TOKENS = TS_BLOCK_TOKENS,
@@ -7,8 +9,6 @@ enum {
   SLICE = 16,
   VECTORS = SLICE / LANES,
 };
-
-static const float STEPS = 32767; /* of fifteen bits and a sign */
 
 /* ---- levels as pairs ---- */
 
@@ -212,26 +212,6 @@ static void hadamard(const ts_code *code, float *x, int backwards) {
   }
 }
 
-/* Writes x as 15 bits of its largest element; returns what one step is worth. `count` is a multiple of
- * 16. */
-INLINE float quantise(const float *x, int count, int16_t *levels) {
-  vf largest = vf_all(0);
-  for (int i = 0; i < count; i += LANES) {
-    vf v = vf_load(x + i);
-    largest = vf_max(largest, vf_max(v, -v));
-  }
-  float most = vf_largest(largest);
-  vf inverse = vf_all(most > 0 ? STEPS / most : 0);
-  typedef int16_t vs __attribute__((vector_size(2 * LANES)));
-  for (int i = 0; i < count; i += LANES) {
-    const float magic = 12582912.0f; /* rounds to an integer, which its low bits then hold */
-    vi level = (vi)(vf_load(x + i) * inverse + magic) - (vi)vf_all(magic);
-    vs narrow = __builtin_convertvector(level, vs);
-    memcpy(levels + i, &narrow, sizeof narrow);
-  }
-  return most / STEPS;
-}
-
 /* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
 static void prepare_turn(const ts_code *code, const ts_turn_table *turn, const float *query,
                          float *coefficient, float *rest) {
@@ -258,7 +238,7 @@ void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_cod
       }
     } else {
       memcpy(y, query, (size_t)dim * sizeof *y);
-      hadamard(code, y, 0);
+      if (code->coding != TS_CODING_CHANNELS) hadamard(code, y, 0);
     }
     for (int i = 0; i < dim; i++) y[i] *= code->unit[i];
     q->scale[r] = quantise(y, (int)q->stride, q->levels + r * q->stride);
@@ -413,11 +393,16 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
                      const uint8_t *tile, const ts_coded_query *q, float *scores,
                      const uint8_t *next, ts_coded_scratch *s) {
   float token_scale[TOKENS];
-  load_scales(tile + code->scales_at, token_scale);
-  if (code->is_centred) {
-    mean_scores(code, tile, q, s->base);
+  if (code->coding == TS_CODING_CHANNELS) {
+    TS(channel_query)(code, tile, q, s->base);
+    UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_all(1));
   } else {
-    memset(s->base, 0, (size_t)q->rows * sizeof *s->base);
+    load_scales(tile + code->scales_at, token_scale);
+    if (code->is_centred) {
+      mean_scores(code, tile, q, s->base);
+    } else {
+      memset(s->base, 0, (size_t)q->rows * sizeof *s->base);
+    }
   }
   if (TS_FUSES && q->rows <= TS_FUSED_ROWS) {
     TS(fused_scores)(code, tile, q, token_scale, s->base, scores, next);

@@ -1,39 +1,8 @@
 /* Coding of tiles. A vector's lanes are tokens, so that every sum over a token's channels runs in the
  * order of its definition (TileCodec) and the bytes are the same on every machine. */
-#include <string.h>
-
-#include "codes.h"
-#include "simd.h"
+#include "encode.h"
 
 enum { TOKENS = TS_BLOCK_TOKENS };
-
-INLINE vf vf_round(vf x) { /* half to even, below 2^22 */
-  const float magic = 12582912.0f;
-  return (x + magic) - magic;
-}
-
-INLINE vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
-
-/* To binary16 and back, as a stored scale will be read; its largest number stands for all above. */
-INLINE vf vf_as_half(vf x) {
-  uint16_t half[LANES];
-  x = vf_select(x > 65504.0f, vf_all(65504), vf_select(x < -65504.0f, vf_all(-65504), x));
-  vf_store_half(half, x);
-  return vf_load_half(half);
-}
-
-INLINE float as_half(float x) { return vf_as_half(vf_all(x))[0]; }
-
-INLINE void store_half(uint8_t *at, float x) {
-  uint16_t half[LANES];
-  vf_store_half(half, vf_all(x));
-  memcpy(at, half, sizeof *half);
-}
-
-/* ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)) of eight partial sums. */
-INLINE vf sum8(const vf *s) {
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
 
 /* ---- the exact tile ---- */
 
@@ -230,13 +199,6 @@ static void change_basis(const ts_code *code, const float *x, float *y) {
 
 /* ---- codes and scales ---- */
 
-typedef uint8_t vbytes __attribute__((vector_size(LANES)));
-
-INLINE void store_bytes(uint8_t *to, vi value) {
-  vbytes bytes = __builtin_convertvector(value, vbytes);
-  memcpy(to, &bytes, sizeof bytes);
-}
-
 /* What the codes of one channel stand for, before the tokens' scales. */
 INLINE vf values_of(const ts_levels *table, const uint8_t *codes, float sigma) {
   typedef int8_t vlevels __attribute__((vector_size(LANES)));
@@ -297,12 +259,6 @@ INLINE void code_channels(const ts_code *code, const ts_code_group *g, int first
       match[k + i] = match[k + i] + y[i] * c;
     }
   }
-}
-
-/* a / b, and 0 where b is no positive number. */
-INLINE vf ratio(vf a, vf b) {
-  vi good = (b > 0.0f) & (b < INFINITY);
-  return (vf)((vi)(a / b) & good);
 }
 
 static void code_planes(const ts_code *code, ts_coder *coder) {
@@ -386,103 +342,9 @@ static void spare(const ts_code *code, const uint16_t *exact, const ts_coder *co
   }
 }
 
-/* ---- the bytes ---- */
-
-/* A group's codes in the order of its stream. */
-static void stream(const ts_code *code, const ts_code_group *g, const uint8_t *codes, uint8_t *out) {
-  const uint8_t *from = codes + g->first * TOKENS;
-  if (code->is_key) {
-    for (int channel = 0; channel < g->channels; channel += 4, from += 4 * TOKENS) {
-      for (int t = 0; t < TOKENS; t++) {
-        for (int i = 0; i < 4; i++) {
-          out[TS_STREAM_INDEX(TOKENS, channel + i, t)] = from[i * TOKENS + t];
-        }
-      }
-    }
-    return;
-  }
-  for (int channel = 0; channel < g->channels; channel++, from += TOKENS) {
-    for (int t = 0; t < TOKENS; t++) out[TS_STREAM_INDEX(g->channels, t, channel)] = from[t];
-  }
-}
-
-static void unstream(const ts_code *code, const ts_code_group *g, const uint8_t *in, uint8_t *codes) {
-  uint8_t *to = codes + g->first * TOKENS;
-  for (int channel = 0; channel < g->channels; channel++, to += TOKENS) {
-    for (int t = 0; t < TOKENS; t++) {
-      to[t] = in[code->is_key ? TS_STREAM_INDEX(TOKENS, channel, t)
-                              : TS_STREAM_INDEX(g->channels, t, channel)];
-    }
-  }
-}
-
-/* `fields` fields of 8 / fields bits in each byte of a unit, each field of the 32 next elements. */
-INLINE void pack_fields(const uint8_t *in, int count, int shift, int fields, uint8_t *out) {
-  const int bits = 8 / fields, mask = (1 << bits) - 1;
-  for (int unit = 0; unit < count; unit += 32 * fields, in += 32 * fields, out += 32) {
-    uint8_t byte[32] = {0};
-    UNROLL for (int k = 0; k < fields; k++) {
-      for (int i = 0; i < 32; i++) {
-        byte[i] = (uint8_t)(byte[i] | ((in[32 * k + i] >> shift) & mask) << (bits * k));
-      }
-    }
-    memcpy(out, byte, sizeof byte);
-  }
-}
-
-INLINE void unpack_fields(const uint8_t *in, int count, int shift, int fields, uint8_t *out) {
-  const int bits = 8 / fields, mask = (1 << bits) - 1;
-  for (int unit = 0; unit < count; unit += 32 * fields, out += 32 * fields, in += 32) {
-    UNROLL for (int k = 0; k < fields; k++) {
-      for (int i = 0; i < 32; i++) {
-        uint8_t field = (uint8_t)((in[i] >> (bits * k) & mask) << shift);
-        out[32 * k + i] = (uint8_t)(out[32 * k + i] | field);
-      }
-    }
-  }
-}
-
-/* The planes of a width, the upper ones first: nibbles, crumbs, bits. */
-#define EACH_PLANE(FIELDS)                        \
-  switch (width) {                                \
-    case 1: FIELDS(0, 8) break;                   \
-    case 2: FIELDS(0, 4) break;                   \
-    case 3: FIELDS(1, 4) FIELDS(0, 8) break;      \
-    case 4: FIELDS(0, 2) break;                   \
-    case 5: FIELDS(1, 2) FIELDS(0, 8) break;      \
-    case 6: FIELDS(2, 2) FIELDS(0, 4) break;      \
-    default: break;                               \
-  }
-
-static void pack(int width, const uint8_t *in, int count, uint8_t *out) {
-  if (width == TS_BYTE_WIDTH) memcpy(out, in, (size_t)count);
-#define PACK(shift, fields)                     \
-  pack_fields(in, count, shift, fields, out);   \
-  out += count / fields;
-  EACH_PLANE(PACK)
-}
-
-static void unpack(int width, const uint8_t *in, int count, uint8_t *out) {
-  if (width == TS_BYTE_WIDTH) {
-    memcpy(out, in, (size_t)count);
-    return;
-  }
-  memset(out, 0, (size_t)count);
-#define UNPACK(shift, fields)                   \
-  unpack_fields(in, count, shift, fields, out); \
-  in += count / fields;
-  EACH_PLANE(UNPACK)
-}
-
 /* Writes codes and scales. */
 static void store(const ts_code *code, const ts_coder *coder, uint8_t *tile) {
-  uint8_t ordered[TS_GROUP_CHANNELS * TOKENS];
-  for (int g = 0; g < code->group_count; g++) {
-    const ts_code_group *group = &code->groups[g];
-    if (group->levels.width == 0) continue;
-    stream(code, group, coder->codes, ordered);
-    pack(group->levels.width, ordered, group->channels * TOKENS, tile + group->at);
-  }
+  TS(pack_codes)(code, coder->codes, tile);
   uint16_t *scales = (uint16_t *)(tile + code->scales_at);
   for (int t = 0; t < TOKENS; t += LANES) vf_store_half(scales + t, vf_load(coder->scale + t));
 }
@@ -531,6 +393,11 @@ void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exac
     load_values(code->dim, exact, coder->x);
   }
   if (code->turn) subtract_turned(code, turns, coder->x);
+  if (code->coding == TS_CODING_CHANNELS) {
+    TS(code_channels)(code, coder, tile);
+    TS(pack_codes)(code, coder->codes, tile);
+    return;
+  }
   if (code->is_centred) centre(code, coder->x, tile + last->mean_at, tile + last->mean_scale_at);
   if (code->forward) {
     change_basis(code, coder->x, coder->y);
@@ -553,13 +420,12 @@ void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exac
 void TS(cut)(const ts_code *const *chain, int32_t count, const uint8_t *source, uint8_t *tile,
              ts_coder *coder) {
   const ts_code *from = chain[0], *to = chain[count - 1];
-  uint8_t ordered[TS_GROUP_CHANNELS * TOKENS];
-  memset(tile, 0, (size_t)to->bytes);
-  for (int g = 0; g < from->group_count; g++) {
-    const ts_code_group *group = &from->groups[g];
-    unpack(group->levels.width, source + group->at, group->channels * TOKENS, ordered);
-    unstream(from, group, ordered, coder->codes);
+  if (to->coding == TS_CODING_CHANNELS) { /* these have no planes to drop */
+    memcpy(tile, source, (size_t)to->bytes);
+    return;
   }
+  memset(tile, 0, (size_t)to->bytes);
+  TS(unpack_codes)(from, source, coder->codes);
   const uint16_t *scales = (const uint16_t *)(source + from->scales_at);
   for (int t = 0; t < TOKENS; t += LANES) vf_store(coder->scale + t, vf_load_half(scales + t));
   for (int32_t i = 1; i < count; i++) drop(chain[i - 1], 0, chain[i], coder);

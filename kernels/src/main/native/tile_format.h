@@ -13,6 +13,8 @@ enum {
   TS_MAX_FORMS = 14,
   TS_GROUP_CHANNELS = 16,
   TS_BYTE_WIDTH = 8,
+  TS_CODING_TOKENS = 0,
+  TS_CODING_CHANNELS = 1,
 };
 
 /* Keys: [tokens / 16][head dimension][16]. */

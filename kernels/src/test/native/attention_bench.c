@@ -116,20 +116,20 @@ static void make_levels(ts_code *code, int group, int width) {
 
 static ts_code *make_code(const form_spec *form, int dim, int is_key) {
   int groups = (dim + TS_GROUP_CHANNELS - 1) / TS_GROUP_CHANNELS, spared = is_key ? form->spared : 0;
-  int64_t offsets[TS_MAX_GROUPS + 6], at = 0;
+  int64_t offsets[TS_MAX_GROUPS + 7], at = 0;
   int widths[TS_MAX_GROUPS];
   for (int g = 0; g < groups; g++) {
     widths[g] = form->widths[is_key ? 0 : 1][g * 4 / groups];
     offsets[g] = at;
     at += (int64_t)(dim - g * 16 < 16 ? dim - g * 16 : 16) * 8 * widths[g];
   }
-  const int64_t sections[] = {2 * TOKENS, is_key ? dim : 0, is_key ? 2 : 0, (spared + 1) / 2 * 2,
+  const int64_t sections[] = {2 * TOKENS, 0, is_key ? dim : 0, is_key ? 2 : 0, (spared + 1) / 2 * 2,
                               2L * spared * dim};
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 6; i++) {
     offsets[groups + i] = at;
     at += sections[i];
   }
-  offsets[groups + 5] = (at + 63) / 64 * 64;
+  offsets[groups + 6] = (at + 63) / 64 * 64;
   float sigma[TS_MAX_DIM] = {0}, mean[TS_MAX_DIM] = {0}, *forward = 0, *inverse = 0;
   for (int i = 0; i < dim; i++) {
     sigma[i] = 1;
@@ -148,8 +148,8 @@ static ts_code *make_code(const form_spec *form, int dim, int is_key) {
       inverse[i] = forward[i];
     }
   }
-  ts_code *code = ts_code_new(dim, is_key, is_key, spared, groups, offsets, sigma, forward, inverse,
-                              form->turns && is_key ? mean : 0, 0);
+  ts_code *code = ts_code_new(dim, TS_CODING_TOKENS, is_key, is_key, spared, groups, offsets, sigma, forward,
+                              inverse, form->turns && is_key ? mean : 0, 0);
   for (int g = 0; g < groups; g++) make_levels(code, g, widths[g]);
   free(forward);
   free(inverse);

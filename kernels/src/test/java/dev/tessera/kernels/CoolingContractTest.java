@@ -19,7 +19,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.function.IntFunction;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,8 +29,16 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// Whole steps over tiles that cool as their sequence grows.
 final class CoolingContractTest {
 
+  /// @param keys codes by head dimension
+  /// @param values the same
   /// @param tokens of the sequence under test
-  record Model(String name, TinyDecoder decoder, CoolingRule rule, int tokens) {
+  record Model(
+      String name,
+      TinyDecoder decoder,
+      IntFunction<List<Ladder>> keys,
+      IntFunction<List<Ladder>> values,
+      CoolingRule rule,
+      int tokens) {
     @Override
     public String toString() {
       return name;
@@ -37,17 +47,17 @@ final class CoolingContractTest {
     /// Every layer and head has other codes.
     CooledForms forms(Backend backend) {
       DecoderSpec spec = decoder.spec();
-      var keys = new ArrayList<List<TileCode>>();
-      for (Ladder ladder : SampleCodes.keys(spec.headDim())) {
-        keys.add(ladder.codes());
-      }
-      keys.add(3, null);
-      var values = new ArrayList<List<TileCode>>();
-      for (Ladder ladder : SampleCodes.values(spec.headDim())) {
-        values.add(ladder.codes());
-      }
-      values.add(5, null);
-      return SampleForms.of(spec.kv(), backend.exactSlabs(spec), rule, keys, values, 30);
+      List<@Nullable List<TileCode>> keyCodes = codes(keys, 3);
+      List<@Nullable List<TileCode>> valueCodes = codes(values, 5);
+      return SampleForms.of(spec.kv(), backend.exactSlabs(spec), rule, keyCodes, valueCodes, 30);
+    }
+
+    /// @param exact the place of the one that has no code
+    private List<@Nullable List<TileCode>> codes(IntFunction<List<Ladder>> ladders, int exact) {
+      var codes = new ArrayList<@Nullable List<TileCode>>();
+      ladders.apply(decoder.spec().headDim()).forEach(ladder -> codes.add(ladder.codes()));
+      codes.add(exact, null);
+      return codes;
     }
   }
 
@@ -68,7 +78,18 @@ final class CoolingContractTest {
             List.of(1, 3),
             331),
         model("biases", TinyDecoder.builder().bias().heads(4, 4, 24), 1, List.of(1), 270),
-        model("quantised", quantised(), 1, List.of(1, 2), 270));
+        model("quantised", quantised(), 1, List.of(1, 2), 270),
+        unnested());
+  }
+
+  private static Model unnested() {
+    return new Model(
+        "codes that are no ladder",
+        TinyDecoder.builder().layers(3).heads(4, 2, 40).build(7),
+        SampleCodes::unnestedKeys,
+        SampleCodes::values,
+        new CoolingRule(1, List.of(1, 2)),
+        270);
   }
 
   private static TinyDecoder.Builder quantised() {
@@ -82,7 +103,12 @@ final class CoolingContractTest {
   private static Model model(
       String name, TinyDecoder.Builder builder, int firstBlocks, List<Integer> ages, int tokens) {
     return new Model(
-        name, builder.build(name.hashCode()), new CoolingRule(firstBlocks, ages), tokens);
+        name,
+        builder.build(name.hashCode()),
+        SampleCodes::keys,
+        SampleCodes::values,
+        new CoolingRule(firstBlocks, ages),
+        tokens);
   }
 
   static Stream<Arguments> subjectsAndModels() {

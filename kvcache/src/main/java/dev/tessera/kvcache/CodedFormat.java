@@ -6,7 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 
-/// A tile of codes: some bits for every element, a scale for every token.
+/// A tile of codes: some bits for every element, and a scale for every token or every channel.
 ///
 /// A codec turns a vector into some basis, whose channels are coded in groups of [#GROUP_CHANNELS],
 /// each group with a width of its own. The sections of a tile follow each other without gaps,
@@ -15,7 +15,8 @@ import java.util.List;
 /// | section      | type                     | where                                            |
 /// |--------------|--------------------------|--------------------------------------------------|
 /// | codes        | `bits[groups][64 · c]`   | a group of c channels takes `8 · c · width` bytes |
-/// | scales       | `f16[64]`                | one per token                                    |
+/// | scales       | `f16[64]`                | one per token, or `f16[headDim]`, one per channel |
+/// | zeros        | `f16[headDim]`           | what code 0 stands for, with scales per channel  |
 /// | mean         | `int8[headDim]`          | if centred                                       |
 /// | mean scale   | `f16`                    | if centred                                       |
 /// | spare index  | `u8[spared]`             | padded to an even count                          |
@@ -36,11 +37,18 @@ import java.util.List;
 /// | 0     | nothing                                                                            |
 ///
 /// @param name as in policies, for example `p4`
+/// @param coding what a code stands for
 /// @param widths bits of a code in each group of channels: 0 to 6, or 8
 /// @param centred whether a mean of the tile's tokens was taken out and is stored
 /// @param spared tokens that are stored as they were as well; keys only
 public record CodedFormat(
-    String name, Role role, TileShape shape, List<Integer> widths, boolean centred, int spared)
+    String name,
+    Coding coding,
+    Role role,
+    TileShape shape,
+    List<Integer> widths,
+    boolean centred,
+    int spared)
     implements TileFormat {
 
   /// Channels that share a width; the last group of a tile may have 8.
@@ -50,6 +58,14 @@ public record CodedFormat(
   public static final int BYTE = 8;
 
   private static final int[] PAIRED = {0, 2, 1, 3};
+
+  /// What a code stands for.
+  public enum Coding {
+    /// A level of its channel, times the scale of its token.
+    TOKENS,
+    /// Steps of its channel's scale above its channel's zero; neither mean nor spared tokens.
+    CHANNELS
+  }
 
   /// What a tile holds, and so along which axis its elements are summed.
   public enum Role {
@@ -71,12 +87,23 @@ public record CodedFormat(
             "format %s has a width of %d bits; widths are 0 to 6, or 8".formatted(name, width));
       }
     }
-    int most = role == Role.KEY ? shape.tokens() : 0;
+    if (coding == Coding.CHANNELS && (centred || widths.contains(BYTE))) {
+      throw new IllegalArgumentException(
+          "format %s has scales per channel: it has no mean, and widths of 0 to 6 bits"
+              .formatted(name));
+    }
+    int most = role == Role.KEY && coding != Coding.CHANNELS ? shape.tokens() : 0;
     if (spared < 0 || spared > most) {
       throw new IllegalArgumentException(
           "format %s spares %d tokens of a tile; %s tiles spare 0 to %d"
               .formatted(name, spared, role == Role.KEY ? "key" : "value", most));
     }
+  }
+
+  /// Codes of single channels, with a scale per token.
+  public CodedFormat(
+      String name, Role role, TileShape shape, List<Integer> widths, boolean centred, int spared) {
+    this(name, Coding.TOKENS, role, shape, widths, centred, spared);
   }
 
   /// Groups of channels in a vector.
@@ -123,8 +150,20 @@ public record CodedFormat(
     return codesOffset(groups());
   }
 
+  private int scales() {
+    return coding == Coding.CHANNELS ? shape.headDim() : shape.tokens();
+  }
+
+  public long zerosOffset() {
+    return scalesOffset() + 2L * scales();
+  }
+
+  private int zeros() {
+    return coding == Coding.CHANNELS ? shape.headDim() : 0;
+  }
+
   public long meanOffset() {
-    return scalesOffset() + 2L * shape.tokens();
+    return zerosOffset() + 2L * zeros();
   }
 
   public long meanScaleOffset() {
@@ -161,7 +200,8 @@ public record CodedFormat(
     for (int group = 0; group < groups(); group++) {
       add(members, "codes" + group, codesBytes(group), ValueLayout.JAVA_BYTE);
     }
-    add(members, "scales", shape.tokens(), ValueLayout.JAVA_SHORT);
+    add(members, "scales", scales(), ValueLayout.JAVA_SHORT);
+    add(members, "zeros", zeros(), ValueLayout.JAVA_SHORT);
     if (centred) {
       add(members, "mean", shape.headDim(), ValueLayout.JAVA_BYTE);
       members.add(ValueLayout.JAVA_SHORT.withName("meanScale"));

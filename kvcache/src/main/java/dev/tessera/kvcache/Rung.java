@@ -22,7 +22,9 @@ public record Rung(Family family, int bits, int spared) {
     /// Rotated, nested codes in bit planes: `p5 p4 p3 p2`.
     PLANES("p"),
     /// Keys in a learned basis, nested codes with unequal planes: `s4 s3 s2`.
-    SPECTRAL("s");
+    SPECTRAL("s"),
+    /// Keys as they are, even steps between the least and the greatest of each channel: `c4 c3 c2`.
+    CHANNELS("c");
 
     private final String letter;
 
@@ -33,6 +35,11 @@ public record Rung(Family family, int bits, int spared) {
     /// Whether one rung of the family can be cut from another.
     public boolean isLadder() {
       return this == PLANES || this == SPECTRAL;
+    }
+
+    /// Whether it is made for keys alone.
+    public boolean isOfKeys() {
+      return this == SPECTRAL || this == CHANNELS;
     }
   }
 

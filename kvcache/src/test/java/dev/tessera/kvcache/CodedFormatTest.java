@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kvcache.CodedFormat.Coding;
 import dev.tessera.kvcache.CodedFormat.Role;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
@@ -12,6 +13,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -22,7 +24,13 @@ final class CodedFormatTest {
         new CodedFormat("i8", Role.KEY, TileShape.of(64), List.of(8, 8, 8, 8), true, 0),
         new CodedFormat("p3", Role.VALUE, TileShape.of(40), List.of(3, 3, 3), false, 0),
         new CodedFormat("s3", Role.KEY, TileShape.of(64), List.of(5, 4, 3, 0), true, 3),
+        channels(List.of(4, 4, 3), false, 0),
         new CodedFormat("p1", Role.KEY, TileShape.of(8), List.of(1), true, 64));
+  }
+
+  private static CodedFormat channels(List<Integer> widths, boolean centred, int spared) {
+    return new CodedFormat(
+        "c4", Coding.CHANNELS, Role.KEY, TileShape.of(40), widths, centred, spared);
   }
 
   /// The offsets that kernels compute with are those of the layout.
@@ -38,6 +46,10 @@ final class CodedFormatTest {
       if (format.widths().get(group) > 0) {
         assertEquals(format.codesOffset(group), offset(layout, "codes" + group));
       }
+    }
+    if (format.coding() == Coding.CHANNELS) {
+      assertEquals(format.zerosOffset(), offset(layout, "zeros"));
+      assertEquals(format.endOffset(), format.zerosOffset() + 2 * format.shape().headDim());
     }
     if (format.centred()) {
       assertEquals(format.meanOffset(), offset(layout, "mean"));
@@ -89,6 +101,13 @@ final class CodedFormatTest {
         Role.KEY, List.of(4, 4, 4, 4), 65, "spares 65 tokens of a tile; key tiles spare 0 to 64");
     refuses(
         Role.VALUE, List.of(4, 4, 4, 4), 1, "spares 1 tokens of a tile; value tiles spare 0 to 0");
+    for (Executable wrong :
+        List.<Executable>of(
+            () -> channels(List.of(4, 4, 4), true, 0),
+            () -> channels(List.of(8, 8, 8), false, 0),
+            () -> channels(List.of(4, 4, 4), false, 1))) {
+      assertThrows(IllegalArgumentException.class, wrong);
+    }
   }
 
   private static void refuses(Role role, List<Integer> widths, int spared, String reason) {

@@ -59,6 +59,7 @@ final class KvPolicyParserTest {
         "exact;k=p4;v=p4;layers.2=p4;layers.3=exact |"
             + " exact:first=64,last=256;k=p4;v=p4;layers.3=exact",
         "exact;layers.5=i8;k=p3 | exact:first=64,last=256;k=p3;layers.5=i8",
+        "exact;layers.1.k=c3;k=c2 | exact:first=64,last=256;k=c2;layers.1.k=c3",
         "near-lossless | exact:first=64,last=256;k=s4+1;v=p4",
         "balanced | exact:first=64,last=256;k=s3+1;v=p3",
         "small | exact:first=64,last=256;k=s2+2;v=p2"
@@ -168,7 +169,10 @@ final class KvPolicyParserTest {
         "exact;k=p6 | 9 | p5 to p2",
         "exact;k=pq | 9 | not in this version",
         "exact;v=lr | 9 | not in this version",
-        "exact;k=c4 | 9 | not in this version",
+        "exact;v=c4 | 9 | a format of values",
+        "exact;k=c5 | 9 | c4 to c2",
+        "exact;k=c4+1 | 11 | c4 has none",
+        "exact;k=c4,c3@512 | 12 | nothing after c4",
         "exact;k=p3+ | 12 | a number",
         "exact;k=i8+1 | 11 | i8 has none",
         "exact;k=p3+99 | 12 | at most 16",

@@ -150,6 +150,35 @@ public sealed interface Basis {
     }
   }
 
+  /// The channels as they are.
+  record Identity(int headDim) implements Basis {
+
+    @Override
+    public float[] forward(float[] x) {
+      return x.clone();
+    }
+
+    @Override
+    public float[] inverse(float[] y) {
+      return Arrays.copyOf(y, headDim);
+    }
+
+    @Override
+    public float[] query(float[] q) {
+      return q.clone();
+    }
+
+    @Override
+    public double[] inverse(double[] y) {
+      return y.clone();
+    }
+
+    @Override
+    public double[] query(double[] q) {
+      return q.clone();
+    }
+  }
+
   /// A basis learned for one layer and KV head. It need not be orthogonal.
   ///
   /// @param forward A, `[headDim][headDim]`: a vector x is coded as `y = x · A`

@@ -142,6 +142,7 @@ public final class FormFactory {
       case EXACT -> Collections.nCopies(plans.size(), null);
       case INT8 -> copies(plans, PlainCodes.i8(role, headDim, turn));
       case PLANES -> planes(role, plans, first, turn);
+      case CHANNELS -> copies(plans, PlainCodes.channels(headDim, full.bits(), turn));
       case SPECTRAL -> {
         SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);
         yield spectrum == null

@@ -68,6 +68,18 @@ public record LevelTable(
         : of(fullWidth, width, LloydMax.cuttableBounds(fullWidth));
   }
 
+  /// Even steps upwards from zero: a code is its own level.
+  public static LevelTable steps(int width) {
+    requireCut(LloydMax.MAX_WIDTH, width);
+    var levels = new byte[1 << width];
+    var bounds = new float[levels.length - 1];
+    for (int i = 0; i < bounds.length; i++) {
+      bounds[i] = i + 0.5f;
+      levels[i + 1] = (byte) (i + 1);
+    }
+    return new LevelTable(width, width, bounds, levels, 1, bounds, levels, 1);
+  }
+
   private static LevelTable of(int fullWidth, int width, double[] full) {
     double[] left = LloydMax.cut(full, fullWidth, width);
     return new LevelTable(

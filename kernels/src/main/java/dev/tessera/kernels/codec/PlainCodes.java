@@ -1,6 +1,7 @@
 package dev.tessera.kernels.codec;
 
 import dev.tessera.kvcache.CodedFormat;
+import dev.tessera.kvcache.CodedFormat.Coding;
 import dev.tessera.kvcache.CodedFormat.Role;
 import dev.tessera.kvcache.TileShape;
 import java.util.Arrays;
@@ -8,13 +9,15 @@ import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// The codes that nothing has to be learned for: Hadamard's basis, one width for all channels. Keys
-/// are centred on the mean of their tile; values gain nothing by that.
+/// The codes that nothing has to be learned for: one width for all channels, in Hadamard's basis
+/// unless the table says otherwise. There keys are centred on the mean of their tile; values gain
+/// nothing by that.
 ///
 /// | name            | code                                                                        |
 /// |-----------------|-----------------------------------------------------------------------------|
 /// | `i8`            | 256 even steps to a token's largest channel                                 |
 /// | `p5 p4 p3 p2`   | bit planes of the Gaussian code with the least error, on vectors of unit size |
+/// | `c4 c3 c2`      | keys as they are: even steps from the least to the greatest of each channel  |
 ///
 /// A turning mean costs nothing and can go with any of them.
 public final class PlainCodes {
@@ -53,6 +56,22 @@ public final class PlainCodes {
         .toList();
   }
 
+  /// Asymmetric codes with a scale and a zero for each channel of a tile, from 1 to 6 bits (KIVI,
+  /// Liu et al., 2024).
+  public static TileCode channels(int headDim, int width, @Nullable Turn turn) {
+    int groups = CodedFormat.groups(headDim);
+    var format =
+        new CodedFormat(
+            "c" + width,
+            Coding.CHANNELS,
+            Role.KEY,
+            TileShape.of(headDim),
+            Collections.nCopies(groups, width),
+            false,
+            0);
+    return code(format, new Basis.Identity(headDim), LevelTable.steps(width), turn);
+  }
+
   private static TileCode code(
       String name, Role role, int headDim, LevelTable table, int spared, @Nullable Turn turn) {
     int groups = CodedFormat.groups(headDim);
@@ -64,16 +83,16 @@ public final class PlainCodes {
             Collections.nCopies(groups, table.width()),
             role == Role.KEY,
             spared);
-    var sigma = new float[headDim];
+    return code(format, new Basis.Hadamard(headDim), table, turn);
+  }
+
+  private static TileCode code(
+      CodedFormat format, Basis basis, LevelTable table, @Nullable Turn turn) {
+    var sigma = new float[basis.headDim()];
     Arrays.fill(sigma, 1);
-    var fullWidths = new int[groups];
+    var fullWidths = new int[format.groups()];
     Arrays.fill(fullWidths, table.fullWidth());
-    return new TileCode(
-        format,
-        new Basis.Hadamard(headDim),
-        sigma,
-        Collections.nCopies(groups, table),
-        fullWidths,
-        turn);
+    List<LevelTable> tables = Collections.nCopies(format.groups(), table);
+    return new TileCode(format, basis, sigma, tables, fullWidths, turn);
   }
 }

@@ -48,6 +48,16 @@ public record TileCode(
                     fullWidths[group]));
       }
     }
+    boolean isOfChannels = format.coding() == CodedFormat.Coding.CHANNELS;
+    if (isOfChannels != basis instanceof Basis.Identity) {
+      throw new IllegalArgumentException(
+          "format %s in %s: codes with a scale per channel are those of the channels themselves"
+              .formatted(format.name(), basis.getClass().getSimpleName()));
+    }
+    if (isOfChannels && tables.stream().anyMatch(table -> table.width() != table.fullWidth())) {
+      throw new IllegalArgumentException(
+          "codes of format %s cannot be cut".formatted(format.name()));
+    }
     long bytes = format.widths().stream().filter(width -> width == CodedFormat.BYTE).count();
     if (bytes != 0 && bytes != format.groups()) {
       throw new IllegalArgumentException(
@@ -85,7 +95,13 @@ public record TileCode(
     }
     var whole =
         new CodedFormat(
-            format.name(), format.role(), format.shape(), full, format.centred(), format.spared());
+            format.name(),
+            format.coding(),
+            format.role(),
+            format.shape(),
+            full,
+            format.centred(),
+            format.spared());
     return new TileCode(
         whole, basis, sigma, tables.stream().map(LevelTable::uncut).toList(), fullWidths, turn);
   }
@@ -99,7 +115,8 @@ public record TileCode(
         return false;
       }
     }
-    return format.role() == other.format.role()
+    return format.coding() == other.format.coding()
+        && format.role() == other.format.role()
         && format.shape().equals(other.format.shape())
         && format.centred() == other.format.centred()
         && format.spared() == other.format.spared()

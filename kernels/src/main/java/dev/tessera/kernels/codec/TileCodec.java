@@ -14,7 +14,8 @@ import java.util.Arrays;
 /// A vector is coded in steps: its turning mean is taken out, then the mean of the tile; what is
 /// left goes into a [Basis], is brought to unit size, and each channel becomes the number of the
 /// interval of a [LevelTable] that it falls into. The token's scale is chosen so that the decoded
-/// vector's projection on the vector itself is the vector: unbiased, `|y|² = <y, scale · c>`.
+/// vector's projection on the vector itself is the vector: unbiased, `|y|² = <y, scale · c>`. Codes
+/// with scales per channel are another matter: [ChannelCodec].
 ///
 /// Operations are in plain single precision, in the order written here; sums run in eight strands,
 /// see [#sum(float\[\])]. Inputs are finite.
@@ -53,6 +54,10 @@ public final class TileCodec {
     float[] x = exact.clone();
     if (code.turn() != null) {
       subtractTurningMean(code.turn(), firstPosition, x);
+    }
+    if (format.coding() == CodedFormat.Coding.CHANNELS) {
+      ChannelCodec.encode(format, x, tile, at);
+      return;
     }
     if (format.centred()) {
       subtractMean(format, x, tile, at);
@@ -189,6 +194,10 @@ public final class TileCodec {
     from.requireCutTo(to);
     CodedFormat before = from.format();
     CodedFormat after = to.format();
+    if (after.coding() == CodedFormat.Coding.CHANNELS) {
+      MemorySegment.copy(source, sourceAt, target, targetAt, after.tileBytes());
+      return;
+    }
     target.asSlice(targetAt, after.tileBytes()).fill((byte) 0);
     byte[][] codes = read(before, source, sourceAt);
     byte[][] kept = new byte[codes.length][];
@@ -226,6 +235,29 @@ public final class TileCodec {
     CodedFormat format = code.format();
     int headDim = format.shape().headDim();
     Shapes.require("tile", x.length, TOKENS, headDim);
+    if (format.coding() == CodedFormat.Coding.CHANNELS) {
+      ChannelCodec.decode(format, tile, at, x);
+    } else {
+      decodeTokens(code, tile, at, x);
+    }
+    Turn turn = code.turn();
+    for (int token = 0; turn != null && token < TOKENS; token++) {
+      float[] turned = turn.at(firstPosition + token);
+      for (int i = 0; i < headDim; i++) {
+        x[token * headDim + i] += turned[i];
+      }
+    }
+    for (int n = 0; n < format.spared(); n++) {
+      int token = tile.get(ValueLayout.JAVA_BYTE, at + format.spareIndexOffset() + n);
+      for (int i = 0; i < headDim; i++) {
+        x[token * headDim + i] = getHalf(tile, spare(format, at, n, i));
+      }
+    }
+  }
+
+  private static void decodeTokens(TileCode code, MemorySegment tile, long at, double[] x) {
+    CodedFormat format = code.format();
+    int headDim = format.shape().headDim();
     byte[][] codes = read(format, tile, at);
     for (int token = 0; token < TOKENS; token++) {
       double scale = getHalf(tile, at + format.scalesOffset() + 2L * token);
@@ -235,16 +267,8 @@ public final class TileCodec {
         y[i] = scale * c[i];
       }
       double[] vector = code.basis().inverse(y);
-      float[] turned =
-          code.turn() == null ? new float[headDim] : code.turn().at(firstPosition + token);
       for (int i = 0; i < headDim; i++) {
-        x[token * headDim + i] = vector[i] + mean(format, tile, at, i) + turned[i];
-      }
-    }
-    for (int n = 0; n < format.spared(); n++) {
-      int token = tile.get(ValueLayout.JAVA_BYTE, at + format.spareIndexOffset() + n);
-      for (int i = 0; i < headDim; i++) {
-        x[token * headDim + i] = getHalf(tile, spare(format, at, n, i));
+        x[token * headDim + i] = vector[i] + mean(format, tile, at, i);
       }
     }
   }
@@ -256,7 +280,7 @@ public final class TileCodec {
         : 0;
   }
 
-  private static byte[][] streams(CodedFormat format) {
+  static byte[][] streams(CodedFormat format) {
     var streams = new byte[format.groups()][];
     for (int group = 0; group < streams.length; group++) {
       streams[group] = new byte[CodeStream.length(format, group)];
@@ -264,7 +288,7 @@ public final class TileCodec {
     return streams;
   }
 
-  private static byte[][] read(CodedFormat format, MemorySegment tile, long at) {
+  static byte[][] read(CodedFormat format, MemorySegment tile, long at) {
     var codes = new byte[format.groups()][];
     for (int group = 0; group < codes.length; group++) {
       codes[group] = CodeStream.read(format, group, tile, at);
@@ -272,7 +296,7 @@ public final class TileCodec {
     return codes;
   }
 
-  private static void put(CodedFormat format, byte[][] streams, int token, int channel, int code) {
+  static void put(CodedFormat format, byte[][] streams, int token, int channel, int code) {
     int group = channel / CodedFormat.GROUP_CHANNELS;
     int inGroup = channel % CodedFormat.GROUP_CHANNELS;
     streams[group][format.streamIndex(group, token, inGroup)] = (byte) code;
@@ -336,15 +360,15 @@ public final class TileCodec {
   }
 
   /// Rounded to half precision, whose largest number stands for everything above.
-  private static float half(float x) {
+  static float half(float x) {
     return Float.float16ToFloat(Float.floatToFloat16(Math.clamp(x, -LARGEST_HALF, LARGEST_HALF)));
   }
 
-  private static void putHalf(MemorySegment tile, long at, float x) {
+  static void putHalf(MemorySegment tile, long at, float x) {
     tile.set(HALF, at, Float.floatToFloat16(x));
   }
 
-  private static float getHalf(MemorySegment tile, long at) {
+  static float getHalf(MemorySegment tile, long at) {
     return Float.float16ToFloat(tile.get(HALF, at));
   }
 }

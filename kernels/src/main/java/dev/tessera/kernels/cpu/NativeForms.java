@@ -226,16 +226,17 @@ final class NativeForms {
   static long allocate(NativeLibrary library, TileCode code, int turning, Arena arena) {
     CodedFormat format = code.format();
     int groups = format.groups();
-    var offsets = new long[groups + 6];
+    var offsets = new long[groups + 7];
     for (int group = 0; group < groups; group++) {
       offsets[group] = format.codesOffset(group);
     }
     offsets[groups] = format.scalesOffset();
-    offsets[groups + 1] = format.meanOffset();
-    offsets[groups + 2] = format.meanScaleOffset();
-    offsets[groups + 3] = format.spareIndexOffset();
-    offsets[groups + 4] = format.spareOffset();
-    offsets[groups + 5] = format.tileBytes();
+    offsets[groups + 1] = format.zerosOffset();
+    offsets[groups + 2] = format.meanOffset();
+    offsets[groups + 3] = format.meanScaleOffset();
+    offsets[groups + 4] = format.spareIndexOffset();
+    offsets[groups + 5] = format.spareOffset();
+    offsets[groups + 6] = format.tileBytes();
     var learned = code.basis() instanceof Basis.Learned basis ? basis : null;
     var functions = new CodeFunctions(library);
     long address =
@@ -331,8 +332,8 @@ final class NativeForms {
           library.function(
               "ts_code_new",
               FunctionDescriptor.of(
-                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG,
-                  JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
+                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG,
+                  JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
       levels =
           library.function(
               "ts_code_group_levels",
@@ -350,6 +351,7 @@ final class NativeForms {
         long turn,
         int turning) {
       int headDim = format.shape().headDim();
+      int coding = TileHeader.number(format.coding());
       int isKey = format.role() == Role.KEY ? 1 : 0;
       int isCentred = format.centred() ? 1 : 0;
       int spared = format.spared();
@@ -358,8 +360,8 @@ final class NativeForms {
         address =
             (long)
                 create.invokeExact(
-                    headDim, isKey, isCentred, spared, groups, offsets, sigma, forward, query, turn,
-                    turning);
+                    headDim, coding, isKey, isCentred, spared, groups, offsets, sigma, forward,
+                    query, turn, turning);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }

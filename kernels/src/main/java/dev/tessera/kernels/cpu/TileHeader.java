@@ -41,6 +41,9 @@ final class TileHeader {
     constant(text, "TS_MAX_FORMS", BlockRef.MAX_FORMS - 1);
     constant(text, "TS_GROUP_CHANNELS", CodedFormat.GROUP_CHANNELS);
     constant(text, "TS_BYTE_WIDTH", CodedFormat.BYTE);
+    for (CodedFormat.Coding coding : CodedFormat.Coding.values()) {
+      constant(text, "TS_CODING_" + coding, number(coding));
+    }
     text.append(
         """
         };
@@ -70,6 +73,12 @@ final class TileHeader {
       stream(text, CodedFormat.GROUP_CHANNELS, summed, values.streamIndex(0, summed, 3));
     }
     return text.append("\n#endif\n").toString();
+  }
+
+  /// A kind of codes in C.
+  @SuppressWarnings("EnumOrdinal") // the header says what it means
+  static int number(CodedFormat.Coding coding) {
+    return coding.ordinal();
   }
 
   private static void constant(StringBuilder text, String name, long value) {

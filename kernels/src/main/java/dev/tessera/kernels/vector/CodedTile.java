@@ -10,6 +10,7 @@ import dev.tessera.kvcache.TileShape;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,7 @@ final class CodedTile {
   private final int stride; // a token's values, up to whole vectors
   private final float[] channels;
   private final float[] scales = new float[TOKENS];
+  private final float[] units; // of the channels
   private final float[] mean;
   private final float[] scratch; // [headDim], up to whole vectors
   private int[] spareTokens = {};
@@ -41,6 +43,7 @@ final class CodedTile {
     this.headDim = headDim;
     stride = Math.ceilDiv(headDim, LANES) * LANES;
     channels = new float[TOKENS * stride];
+    units = new float[headDim];
     mean = new float[headDim];
     scratch = new float[stride];
   }
@@ -66,6 +69,11 @@ final class CodedTile {
       TileCode code, @Nullable TurnTable turn, MemorySegment slab, long at, int firstPosition) {
     CodedFormat format = code.format();
     boolean isKey = format.role() == CodedFormat.Role.KEY;
+    if (format.coding() == CodedFormat.Coding.CHANNELS) {
+      loadChannelScales(format, slab, at);
+    } else {
+      loadTokenScales(code, slab, at);
+    }
     for (int group = 0; group < format.groups(); group++) {
       byte[] codes = CodeStream.read(format, group, slab, at);
       float[] values = values(code.tables().get(group));
@@ -78,15 +86,11 @@ final class CodedTile {
           for (int inQuad : PAIRED) {
             int channel = first + (isKey ? summed + inQuad : lane);
             int index = isKey ? channel * TOKENS + lane : (summed + inQuad) * stride + channel;
-            channels[index] = values[codes[i++] & 0xff] * code.sigma()[channel];
+            channels[index] = values[codes[i++] & 0xff] * units[channel];
           }
         }
       }
     }
-    for (int token = 0; token < TOKENS; token++) {
-      scales[token] = half(slab, at + format.scalesOffset() + 2L * token);
-    }
-    loadMean(format, slab, at);
     loadSpares(format, slab, at);
     this.turn = turn;
     if (turn != null) {
@@ -104,13 +108,27 @@ final class CodedTile {
     return values;
   }
 
-  private void loadMean(CodedFormat format, MemorySegment slab, long at) {
+  private void loadTokenScales(TileCode code, MemorySegment slab, long at) {
+    CodedFormat format = code.format();
+    for (int token = 0; token < TOKENS; token++) {
+      scales[token] = half(slab, at + format.scalesOffset() + 2L * token);
+    }
     float scale = format.centred() ? half(slab, at + format.meanScaleOffset()) : 0;
     for (int i = 0; i < headDim; i++) {
+      units[i] = code.sigma()[i];
       mean[i] =
           format.centred()
               ? slab.get(ValueLayout.JAVA_BYTE, at + format.meanOffset() + i) * scale
               : 0;
+    }
+  }
+
+  /// Scales per channel are the channels' units, and their zeros what all tokens have in common.
+  private void loadChannelScales(CodedFormat format, MemorySegment slab, long at) {
+    Arrays.fill(scales, 1);
+    for (int i = 0; i < headDim; i++) {
+      units[i] = half(slab, at + format.scalesOffset() + 2L * i);
+      mean[i] = half(slab, at + format.zerosOffset() + 2L * i);
     }
   }
 

@@ -11,6 +11,7 @@ import dev.tessera.kernels.testing.SampleCodes;
 import dev.tessera.kernels.testing.SampleCodes.Ladder;
 import dev.tessera.kernels.testing.SplitMix;
 import dev.tessera.kvcache.CodedFormat;
+import dev.tessera.kvcache.CodedFormat.Coding;
 import dev.tessera.kvcache.CodedFormat.Role;
 import dev.tessera.kvcache.TileShape;
 import java.lang.foreign.MemorySegment;
@@ -132,6 +133,9 @@ final class TileCodecTest {
   private static double expectedError(TileCode code) {
     double error = 0;
     int headDim = code.format().shape().headDim();
+    if (code.format().coding() == Coding.CHANNELS) {
+      return square(code.sigma()) / headDim * distortion(code.format().widths().getFirst());
+    }
     for (int i = 0; i < headDim; i++) {
       LevelTable table = code.tables().get(i / CodedFormat.GROUP_CHANNELS);
       double variance = code.sigma()[i] * code.sigma()[i];
@@ -139,6 +143,11 @@ final class TileCodecTest {
       error += variance * distortion / Math.max(1 - distortion, 0.1);
     }
     return error / headDim;
+  }
+
+  /// Of even steps over the range of 64 numbers, whose square is 22.9 on average.
+  private static double distortion(int width) {
+    return 22.9 / 12 / Math.pow((1 << width) - 1, 2);
   }
 
   private static double distortion(LevelTable table) {
@@ -196,8 +205,16 @@ final class TileCodecTest {
 
   /// Cut codes are shifted codes, and the new scale keeps the old vector's projection: `<z, z'> =
   /// |z|²`.
+  static Stream<Arguments> laddersOfTokens() {
+    return ladders()
+        .filter(
+            arguments ->
+                ((Ladder) arguments.get()[1]).codes().getFirst().format().coding()
+                    == Coding.TOKENS);
+  }
+
   @ParameterizedTest(name = "{0}: {1}")
-  @MethodSource("ladders")
+  @MethodSource("laddersOfTokens")
   void cutsByShiftingCodesAndRewritingScales(int headDim, Ladder ladder) {
     TileCode whole = ladder.codes().getFirst().uncut();
     float[] x = SampleCodes.tile(whole, 128, 9);
@@ -369,6 +386,34 @@ final class TileCodecTest {
       }
       decoded = decode(code, encode(code, x, 0), 0);
       assertTrue(Arrays.stream(decoded).allMatch(Double::isFinite), "at " + size);
+    }
+  }
+
+  /// A channel's scale is its own, whatever the others hold, and its least and its greatest element
+  /// are kept.
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 4})
+  void stepsFromTheLeastToTheGreatestOfAChannel(int width) {
+    int headDim = 40;
+    var x = new float[TOKENS * headDim];
+    var random = new SplitMix(14);
+    for (int i = 0; i < x.length; i++) {
+      int channel = i % headDim;
+      x[i] = (float) (channel + (channel == 3 ? 1000 : 1) * random.gaussian());
+    }
+    TileCode code = PlainCodes.channels(headDim, width, null);
+    double[] decoded = decode(code, encode(code, x, 0), 0);
+    for (int channel = 0; channel < headDim; channel++) {
+      int first = channel;
+      var own = IntStream.range(0, TOKENS).mapToDouble(token -> x[token * headDim + first]);
+      var range = own.summaryStatistics();
+      double step = (range.getMax() - range.getMin()) / ((1 << width) - 1);
+      double rounding = 2 * HALF * Math.max(Math.abs(range.getMin()), range.getMax());
+      for (int token = 0; token < TOKENS; token++) {
+        int at = token * headDim + channel;
+        boolean isEnd = x[at] == (float) range.getMin() || x[at] == (float) range.getMax();
+        assertEquals(x[at], decoded[at], (isEnd ? 0 : step / 2) + rounding + 2 * HALF * step);
+      }
     }
   }
 

@@ -5,6 +5,7 @@ import dev.tessera.kernels.codec.PlainCodes;
 import dev.tessera.kernels.codec.SpectralCodes;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kernels.codec.Turn;
+import dev.tessera.kvcache.CodedFormat.Coding;
 import dev.tessera.kvcache.CodedFormat.Role;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,6 +48,20 @@ public final class SampleCodes {
         new Ladder(
             "s4+1 to s2+1 skewed", SpectralCodes.ladder(skewed, 4, List.of(0, 1, 2), 1, partial)));
     ladders.add(new Ladder("s1.5", SpectralCodes.ladder(even, 1.5, List.of(0), 0, null)));
+    ladders.addAll(unnestedKeys(headDim));
+    return ladders;
+  }
+
+  /// Those of them that are no rungs of a ladder.
+  public static List<Ladder> unnestedKeys(int headDim) {
+    Turn split = turn(headDim, RopeSpec.Pairing.SPLIT, headDim, 1);
+    Turn partial = turn(headDim, RopeSpec.Pairing.INTERLEAVED, headDim / 2, 1.2f);
+    var ladders = new ArrayList<Ladder>();
+    for (int width = 2; width <= 4; width++) {
+      ladders.add(single("c" + width, PlainCodes.channels(headDim, width, null)));
+    }
+    ladders.add(single("turned c4", PlainCodes.channels(headDim, 4, split)));
+    ladders.add(single("turned c3", PlainCodes.channels(headDim, 3, partial)));
     return ladders;
   }
 
@@ -139,7 +154,8 @@ public final class SampleCodes {
     var x = new float[64 * headDim];
     var mean = new double[headDim];
     for (int i = 0; i < headDim; i++) {
-      mean[i] = code.format().centred() ? random.gaussian() : 0;
+      boolean isCentred = code.format().centred() || code.format().coding() == Coding.CHANNELS;
+      mean[i] = isCentred ? random.gaussian() : 0;
     }
     for (int token = 0; token < 64; token++) {
       var channels = new double[headDim];
