@@ -75,8 +75,7 @@ public record KvPolicy(
 
   /// Whether it names a format that something has to be learned for.
   public boolean isLearned() {
-    return ladders(keys, values, layers)
-        .anyMatch(ladder -> ladder.full().family() == Rung.Family.SPECTRAL);
+    return ladders(keys, values, layers).anyMatch(ladder -> ladder.full().family().isLearned());
   }
 
   /// The ladders of a layer.

@@ -19,14 +19,14 @@ import org.jspecify.annotations.Nullable;
 /// clause  = ( "k" | "v" | layers [ ".k" | ".v" ] ) "=" rung { "," rung }
 /// layers  = "layers." number [ "-" number ]
 /// rung    = format [ "+" number ] [ "@" number ]
-/// format  = "exact" | "i8" | "p5" … "p2" | "s4" … "s2" | "c4" … "c2"
+/// format  = "exact" | "i8" | "p5" … "p2" | "s4" … "s2" | "lr3" | "lr2" | "c4" … "c2"
 /// ```
 ///
 /// A comma is followed by one more rung, or by a clause where a name and `=` come next. Bounds and
 /// ages are tokens and are rounded up to whole blocks. The first rung of a ladder begins where
 /// `last` ends, each further one where its `@` says, and they may only go down within the planes
 /// (p) or within the spectral planes (s). Clauses hold in their order: a later one replaces an
-/// earlier one. Values have neither the formats s and c nor spared tokens (`+`).
+/// earlier one. Values have neither the formats s, lr and c nor spared tokens (`+`).
 public final class KvPolicyParser {
 
   /// What a preset's name stands for.
@@ -36,8 +36,8 @@ public final class KvPolicyParser {
           "balanced", "exact:first=64,last=256;k=s3+1;v=p3",
           "small", "exact:first=64,last=256;k=s2+2;v=p2");
 
-  private static final Set<String> LATER = Set.of("pq", "lr", "temperature");
-  private static final String FORMATS = "exact, i8, p5 to p2, s4 to s2 or c4 to c2";
+  private static final Set<String> LATER = Set.of("pq", "temperature");
+  private static final String FORMATS = "exact, i8, p5 to p2, s4 to s2, lr3, lr2 or c4 to c2";
   private static final int FIRST = 64;
   private static final int LAST = 256;
   private static final int MAX_CHARACTERS = 1_000;
@@ -226,7 +226,7 @@ public final class KvPolicyParser {
     if (take('+')) {
       int sparedAt = at;
       int spared = number();
-      if (!rung.family().isLadder()) {
+      if (!rung.family().canSpare()) {
         throw expected("no spared tokens: %s has none".formatted(format), sparedAt - 1);
       }
       if (spared > Rung.MAX_SPARED) {
@@ -243,6 +243,7 @@ public final class KvPolicyParser {
       case "i8" -> new Rung(Rung.Family.INT8, 8, 0);
       case "p5", "p4", "p3", "p2" -> new Rung(Rung.Family.PLANES, format.charAt(1) - '0', 0);
       case "s4", "s3", "s2" -> new Rung(Rung.Family.SPECTRAL, format.charAt(1) - '0', 0);
+      case "lr3", "lr2" -> new Rung(Rung.Family.LOW_RANK, format.charAt(2) - '0', 0);
       case "c4", "c3", "c2" -> new Rung(Rung.Family.CHANNELS, format.charAt(1) - '0', 0);
       default ->
           throw expected(

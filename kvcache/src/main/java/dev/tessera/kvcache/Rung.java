@@ -23,13 +23,15 @@ public record Rung(Family family, int bits, int spared) {
     PLANES("p"),
     /// Keys in a learned basis, nested codes with unequal planes: `s4 s3 s2`.
     SPECTRAL("s"),
+    /// Keys in a learned basis whose trailing half is dropped: `lr3 lr2`.
+    LOW_RANK("lr"),
     /// Keys as they are, even steps between the least and the greatest of each channel: `c4 c3 c2`.
     CHANNELS("c");
 
-    private final String letter;
+    private final String letters;
 
-    Family(String letter) {
-      this.letter = letter;
+    Family(String letters) {
+      this.letters = letters;
     }
 
     /// Whether one rung of the family can be cut from another.
@@ -39,7 +41,17 @@ public record Rung(Family family, int bits, int spared) {
 
     /// Whether it is made for keys alone.
     public boolean isOfKeys() {
-      return this == SPECTRAL || this == CHANNELS;
+      return isLearned() || this == CHANNELS;
+    }
+
+    /// Whether something has to be learned for it.
+    public boolean isLearned() {
+      return this == SPECTRAL || this == LOW_RANK;
+    }
+
+    /// Whether tokens of a tile can be kept exact beside their codes.
+    public boolean canSpare() {
+      return isLadder() || this == LOW_RANK;
     }
   }
 
@@ -50,6 +62,6 @@ public record Rung(Family family, int bits, int spared) {
   /// As policies write it, for example `s3+1`.
   @Override
   public String toString() {
-    return isExact() ? "exact" : family.letter + bits + (spared > 0 ? "+" + spared : "");
+    return isExact() ? "exact" : family.letters + bits + (spared > 0 ? "+" + spared : "");
   }
 }

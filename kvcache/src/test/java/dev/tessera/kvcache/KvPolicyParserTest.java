@@ -60,6 +60,7 @@ final class KvPolicyParserTest {
             + " exact:first=64,last=256;k=p4;v=p4;layers.3=exact",
         "exact;layers.5=i8;k=p3 | exact:first=64,last=256;k=p3;layers.5=i8",
         "exact;layers.1.k=c3;k=c2 | exact:first=64,last=256;k=c2;layers.1.k=c3",
+        "exact;k=lr3+1;layers.1.k=lr2 | exact:first=64,last=256;k=lr3+1;layers.1.k=lr2",
         "near-lossless | exact:first=64,last=256;k=s4+1;v=p4",
         "balanced | exact:first=64,last=256;k=s3+1;v=p3",
         "small | exact:first=64,last=256;k=s2+2;v=p2"
@@ -168,7 +169,9 @@ final class KvPolicyParserTest {
         "exact;k=q4 | 9 | p5 to p2",
         "exact;k=p6 | 9 | p5 to p2",
         "exact;k=pq | 9 | not in this version",
-        "exact;v=lr | 9 | not in this version",
+        "exact;v=lr3 | 9 | a format of values",
+        "exact;k=lr4 | 9 | lr3, lr2",
+        "exact;k=lr3,lr2@512 | 13 | nothing after lr3",
         "exact;v=c4 | 9 | a format of values",
         "exact;k=c5 | 9 | c4 to c2",
         "exact;k=c4+1 | 11 | c4 has none",

@@ -143,6 +143,12 @@ public final class FormFactory {
       case INT8 -> copies(plans, PlainCodes.i8(role, headDim, turn));
       case PLANES -> planes(role, plans, first, turn);
       case CHANNELS -> copies(plans, PlainCodes.channels(headDim, full.bits(), turn));
+      case LOW_RANK -> {
+        SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);
+        yield spectrum == null
+            ? planes(role, plans, first, turn)
+            : copies(plans, SpectralCodes.lowRank(spectrum, full.bits(), full.spared(), turn));
+      }
       case SPECTRAL -> {
         SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);
         yield spectrum == null

@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 /// In the balanced basis the squared error of the channels is that of the scores (Hadamard's mix
 /// within a group of channels keeps it, and makes the group's channels alike). So bits go where a
 /// bit takes most error away: reverse water-filling over whole groups.
+///
+/// `lr3 lr2` are the same with a rank: the leading half of the channels shares all bits, the tail
+/// is dropped.
 public final class SpectralCodes {
 
   private SpectralCodes() {}
@@ -50,8 +53,29 @@ public final class SpectralCodes {
   /// @param spared tokens of a tile that are kept as they are
   public static List<TileCode> ladder(
       Spectrum spectrum, double width, List<Integer> dropped, int spared, @Nullable Turn turn) {
-    int headDim = spectrum.variances.length;
     int[] fullWidths = allocate(spectrum.variances, width);
+    return codes("s", spectrum, width, fullWidths, dropped, spared, turn);
+  }
+
+  /// A code of low rank.
+  ///
+  /// @param width bits of a channel on average over all channels, at most 3
+  /// @param spared tokens of a tile that are kept as they are
+  public static TileCode lowRank(Spectrum spectrum, int width, int spared, @Nullable Turn turn) {
+    int rank = Math.ceilDiv(CodedFormat.groups(spectrum.variances.length), 2);
+    int[] widths = allocate(spectrum.variances, width, rank);
+    return codes("lr", spectrum, width, widths, List.of(0), spared, turn).getFirst();
+  }
+
+  private static List<TileCode> codes(
+      String family,
+      Spectrum spectrum,
+      double width,
+      int[] fullWidths,
+      List<Integer> dropped,
+      int spared,
+      @Nullable Turn turn) {
+    int headDim = spectrum.variances.length;
     boolean isCut = dropped.stream().anyMatch(planes -> planes > 0);
     Basis basis = basis(spectrum, headDim);
     float[] sigma = sigma(spectrum.variances);
@@ -67,7 +91,7 @@ public final class SpectralCodes {
               .toList();
       var format =
           new CodedFormat(
-              "s" + Math.round(width - planes),
+              family + Math.round(width - planes),
               Role.KEY,
               TileShape.of(headDim),
               tables.stream().map(LevelTable::width).toList(),
@@ -84,6 +108,11 @@ public final class SpectralCodes {
   /// @param variances `[headDim]`, falling
   /// @return `[groups]`
   public static int[] allocate(double[] variances, double width) {
+    return allocate(variances, width, CodedFormat.groups(variances.length));
+  }
+
+  /// @param rank leading groups that bits may go to
+  private static int[] allocate(double[] variances, double width, int rank) {
     if (!(width >= 0 && width <= LloydMax.MAX_WIDTH)) {
       throw new IllegalArgumentException(
           "%s bits on average; a channel has 0 to %d".formatted(width, LloydMax.MAX_WIDTH));
@@ -93,7 +122,7 @@ public final class SpectralCodes {
     while (true) {
       int best = -1;
       double bestGain = 0;
-      for (int group = 0; group < widths.length; group++) {
+      for (int group = 0; group < rank; group++) {
         if (widths[group] < LloydMax.MAX_WIDTH && channels(variances, group).count() <= left) {
           double gain =
               channels(variances, group).mapToDouble(i -> variances[i]).average().orElseThrow()

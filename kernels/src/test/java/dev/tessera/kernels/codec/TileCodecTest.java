@@ -417,6 +417,16 @@ final class TileCodecTest {
     }
   }
 
+  /// All bits go to the leading half of the groups.
+  @ParameterizedTest
+  @CsvSource({"64, 3, 6 6 0 0", "64, 2, 5 3 0 0", "40, 3, 4 3 0", "40, 2, 4 1 0", "8, 2, 2"})
+  void aLowRankHasNoTail(int headDim, int width, String widths) {
+    TileCode code = SpectralCodes.lowRank(SampleCodes.spectrum(headDim, true), width, 0, null);
+    List<String> expected = List.of(widths.split(" "));
+    assertEquals(expected, code.format().widths().stream().map(String::valueOf).toList());
+    assertEquals("lr" + width, code.format().name());
+  }
+
   private static CodedFormat format(Role role, int headDim, int width) {
     List<Integer> widths = Collections.nCopies(CodedFormat.groups(headDim), width);
     return new CodedFormat("test", role, TileShape.of(headDim), widths, false, 0);

@@ -56,7 +56,10 @@ public final class SampleCodes {
   public static List<Ladder> unnestedKeys(int headDim) {
     Turn split = turn(headDim, RopeSpec.Pairing.SPLIT, headDim, 1);
     Turn partial = turn(headDim, RopeSpec.Pairing.INTERLEAVED, headDim / 2, 1.2f);
+    SpectralCodes.Spectrum skewed = spectrum(headDim, true);
     var ladders = new ArrayList<Ladder>();
+    ladders.add(single("lr2", SpectralCodes.lowRank(skewed, 2, 0, null)));
+    ladders.add(single("turned lr3+1", SpectralCodes.lowRank(skewed, 3, 1, split)));
     for (int width = 2; width <= 4; width++) {
       ladders.add(single("c" + width, PlainCodes.channels(headDim, width, null)));
     }
