@@ -42,6 +42,8 @@ ts_code *ts_code_new(int32_t dim, int32_t coding, int32_t is_key, int32_t is_cen
     int32_t first = g * TS_GROUP_CHANNELS, left = dim - first;
     code->groups[g].first = first;
     code->groups[g].channels = left < TS_GROUP_CHANNELS ? left : TS_GROUP_CHANNELS;
+    code->groups[g].first_code = coding == TS_CODING_PAIRS ? first / 2 : first;
+    code->groups[g].codes = code->groups[g].channels / (coding == TS_CODING_PAIRS ? 2 : 1);
     code->groups[g].at = offsets[g];
   }
   const int64_t *sections = offsets + groups;
@@ -54,29 +56,32 @@ ts_code *ts_code_new(int32_t dim, int32_t coding, int32_t is_key, int32_t is_cen
   code->bytes = sections[6];
   memcpy(code->sigma, sigma, (size_t)dim * sizeof *sigma);
   draw_signs(code->sign, dim);
+  if (coding == TS_CODING_PAIRS) code->pairs = calloc((size_t)dim / 2, sizeof *code->pairs);
   int64_t square = (int64_t)dim * dim;
   if (forward) code->forward = copy_of(forward, square);
   if (query) code->query = transposed(query, dim);
   if (turn) code->turn = copy_of(turn, dim);
   code->turning = turning;
-  if (!forward == !code->forward && !query == !code->query && !turn == !code->turn) return code;
+  int has_pairs = coding != TS_CODING_PAIRS || code->pairs;
+  if (has_pairs && !forward == !code->forward && !query == !code->query && !turn == !code->turn) {
+    return code;
+  }
   ts_code_free(code);
   return 0;
 }
 
-static void fill_lookup(ts_code_group *g) {
-  const int8_t *levels = g->levels.levels;
+static void fill_lookup(int32_t width, const int8_t *levels, int8_t lookup[4][16]) {
   for (int n = 0; n < 16; n++) {
-    switch (g->levels.width) {
-      case 1: g->lookup[0][n] = levels[n & 1]; break;
-      case 2: g->lookup[0][n] = levels[n & 3]; break;
-      case 3: g->lookup[0][n] = levels[(n & 3) << 1 | (n >> 2 & 1)]; break;
-      case 4: g->lookup[0][n] = levels[n]; break;
+    switch (width) {
+      case 1: lookup[0][n] = levels[n & 1]; break;
+      case 2: lookup[0][n] = levels[n & 3]; break;
+      case 3: lookup[0][n] = levels[(n & 3) << 1 | (n >> 2 & 1)]; break;
+      case 4: lookup[0][n] = levels[n]; break;
       case 5:
-        for (int k = 0; k < 2; k++) g->lookup[k][n] = levels[2 * n + k];
+        for (int k = 0; k < 2; k++) lookup[k][n] = levels[2 * n + k];
         break;
       case 6:
-        for (int k = 0; k < 4; k++) g->lookup[k][n] = levels[4 * n + k];
+        for (int k = 0; k < 4; k++) lookup[k][n] = levels[4 * n + k];
         break;
       default: break;
     }
@@ -105,7 +110,8 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
   code->is_bytes = width == TS_BYTE_WIDTH;
   if (!is_full) {
     g->full = g->levels;
-    fill_lookup(g);
+    g->code_width = width;
+    fill_lookup(width, g->levels.levels, g->lookup);
     for (int32_t i = g->first; i < g->first + g->channels; i++) code->unit[i] = code->sigma[i] * step;
     find_runs(code);
   }
@@ -114,10 +120,27 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
 
 void ts_code_meter(ts_code *code, int32_t meter) { code->meter = meter; }
 
+void ts_code_pair(ts_code *code, int32_t pair, int32_t count, float step, const int8_t *levels) {
+  ts_pair *p = &code->pairs[pair];
+  int32_t width = 0;
+  while (1 << width < count) width++;
+  ts_code_group *g = &code->groups[2 * pair / TS_GROUP_CHANNELS];
+  g->code_width = width;
+  g->levels.width = g->full.width = width / 2; /* bits of a channel */
+  p->count = count;
+  p->step = step;
+  for (int i = 0; i < 2; i++) {
+    memcpy(p->levels[i], levels + i * count, (size_t)count);
+    fill_lookup(width, p->levels[i], p->lookup[i]);
+    code->unit[2 * pair + i] = step;
+  }
+}
+
 void ts_code_free(ts_code *code) {
   if (!code) return;
   free(code->forward);
   free(code->query);
   free(code->turn);
+  free(code->pairs);
   free(code);
 }

@@ -15,6 +15,7 @@ enum {
   TS_MAX_DIM = 256,
   TS_MAX_GROUPS = TS_MAX_DIM / TS_GROUP_CHANNELS,
   TS_MAX_CODES = 64, /* of the widest code that has a table, 6 bits */
+  TS_MAX_PAIRS = TS_MAX_DIM / 2,
   TS_MAX_METERS = 32,
 };
 
@@ -26,8 +27,17 @@ typedef struct {
   int8_t levels[TS_MAX_CODES];
 } ts_levels;
 
+/* Codewords of two neighbouring channels: codeword i = (levels[0][i], levels[1][i]) * step. */
+typedef struct {
+  int32_t count;
+  float step;
+  int8_t levels[2][TS_MAX_CODES];
+  int8_t lookup[2][4][16]; /* the same as ts_code_group has them */
+} ts_pair;
+
 typedef struct {
   int32_t first, channels;
+  int32_t first_code, codes, code_width; /* of a token: one for each channel, or for each pair */
   int32_t run_end;   /* groups from here up to it are looked up alike */
   int64_t at;        /* of its codes in the tile */
   ts_levels levels;  /* as stored */
@@ -49,6 +59,7 @@ typedef struct {
   float *forward;          /* null for the Hadamard basis, or A [dim][dim]: y = x A */
   float *query;            /* with A, the transposed inverse B' [dim][dim]: q'' = q B' */
   float *turn;             /* null, or the mean before rotation [dim] */
+  ts_pair *pairs;          /* null, or [dim / 2] */
   int32_t turning;         /* the rotation of the mean, among the decoder's */
   int32_t meter;           /* what the work on its tiles is counted under, below TS_MAX_METERS */
 } ts_code;
@@ -57,7 +68,7 @@ typedef struct {
 typedef struct {
   float x[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* [channel][token] */
   float y[TS_MAX_DIM * TS_BLOCK_TOKENS];
-  uint8_t codes[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* indexes, or levels of eight bits */
+  uint8_t codes[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* [code][token]: indexes, or levels of eight bits */
   float scale[TS_BLOCK_TOKENS];
 } ts_coder;
 
@@ -70,6 +81,8 @@ ts_code *ts_code_new(int32_t dim, int32_t coding, int32_t is_key, int32_t is_cen
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
                           const float *bounds, const int8_t *levels);
 void ts_code_meter(ts_code *code, int32_t meter);
+/* `levels`: [2][count]. */
+void ts_code_pair(ts_code *code, int32_t pair, int32_t count, float step, const int8_t *levels);
 void ts_code_free(ts_code *code);
 
 /* Codes an exact tile by `chain[0]`, then drops planes from code to code; the tile gets the form of the

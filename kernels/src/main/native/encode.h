@@ -51,7 +51,10 @@ INLINE void store_bytes(uint8_t *to, vi value) {
  * coder->x. */
 void TS(code_channels)(const ts_code *code, ts_coder *coder, uint8_t *tile);
 
-/* Writes the codes [channel][token] into the tile, in the order of their streams. */
+/* Codes the vectors in coder->y by pairs of channels, and gives each token its scale. */
+void TS(code_pairs)(const ts_code *code, ts_coder *coder);
+
+/* Writes the codes [code][token] into the tile, in the order of their streams. */
 void TS(pack_codes)(const ts_code *code, const uint8_t *codes, uint8_t *tile);
 void TS(unpack_codes)(const ts_code *code, const uint8_t *tile, uint8_t *codes);
 

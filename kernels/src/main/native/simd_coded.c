@@ -1,6 +1,7 @@
 #include "channel.h"
 #include "fused.h"
 #include "levels.h"
+#include "pairs.h"
 #include "quantise.h"
 
 enum {
@@ -376,7 +377,9 @@ static void score_many(const ts_code *code, const uint8_t *tile, const ts_coded_
     const ts_code_group *group = &code->groups[g];
     int16_t *pairs = s->pairs + group->first * TOKENS;
     int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
-    if (bytes) {
+    if (code->pairs) {
+      TS(pairs_of_keys)(code, group, tile + group->at, pairs);
+    } else if (bytes) {
       unpack_keys(group, tile + group->at, pairs);
     } else {
       memset(pairs, 0, (size_t)group->channels * TOKENS * sizeof *pairs);
@@ -404,7 +407,7 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
       memset(s->base, 0, (size_t)q->rows * sizeof *s->base);
     }
   }
-  if (TS_FUSES && q->rows <= TS_FUSED_ROWS) {
+  if (TS_FUSES && q->rows <= TS_FUSED_ROWS && !code->pairs) {
     TS(fused_scores)(code, tile, q, token_scale, s->base, scores, next);
   } else {
     score_many(code, tile, q, token_scale, s->base, scores, next, s);
@@ -424,12 +427,14 @@ static void mix_many(const ts_code *code, const uint8_t *tile, int64_t rows, con
     int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
     float unit[SLICE] = {0};
     memcpy(unit, code->unit + group->first, (size_t)group->channels * sizeof *unit);
-    if (bytes) {
+    if (code->pairs) {
+      TS(pairs_of_values)(code, group, tile + group->at, s->pairs);
+    } else if (bytes) {
       unpack_values(group, tile + group->at, s->pairs);
     } else {
       memset(s->pairs, 0, TOKENS * SLICE * sizeof *s->pairs);
     }
-    if (group->channels < TS_GROUP_CHANNELS) { /* to rows of 16 lanes, from the last row on */
+    if (group->channels < TS_GROUP_CHANNELS && !code->pairs) { /* to rows of 16 lanes, from the last row on */
       for (int row = TOKENS / 2 - 1; row >= 0; row--) {
         memmove(s->pairs + row * 32, s->pairs + row * 16, 16 * sizeof *s->pairs);
         memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
@@ -452,7 +457,8 @@ void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, con
     }
     s->weight_scale[r] = quantise(scaled, TOKENS, s->weights + r * TOKENS);
   }
-  if (TS_FUSES && rows <= TS_FUSED_ROWS && code->dim % TS_GROUP_CHANNELS == 0) {
+  int has_groups_of_16 = code->dim % TS_GROUP_CHANNELS == 0;
+  if (TS_FUSES && rows <= TS_FUSED_ROWS && has_groups_of_16 && !code->pairs) {
     TS(fused_values)(code, tile, rows, s->weights, s->weight_scale, decay, out, stride, next);
   } else {
     mix_many(code, tile, rows, decay, out, stride, next, s);

@@ -404,6 +404,11 @@ void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exac
   } else {
     rotate_rows(code, coder->x, coder->y);
   }
+  if (code->coding == TS_CODING_PAIRS) {
+    TS(code_pairs)(code, coder);
+    store(last, coder, tile);
+    return;
+  }
   if (code->is_bytes) {
     code_bytes(code, coder);
   } else {
@@ -420,7 +425,7 @@ void TS(encode)(const ts_code *const *chain, int32_t count, const uint16_t *exac
 void TS(cut)(const ts_code *const *chain, int32_t count, const uint8_t *source, uint8_t *tile,
              ts_coder *coder) {
   const ts_code *from = chain[0], *to = chain[count - 1];
-  if (to->coding == TS_CODING_CHANNELS) { /* these have no planes to drop */
+  if (to->coding != TS_CODING_TOKENS) { /* these have no planes to drop */
     memcpy(tile, source, (size_t)to->bytes);
     return;
   }

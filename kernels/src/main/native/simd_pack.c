@@ -5,7 +5,11 @@ enum { TOKENS = TS_BLOCK_TOKENS };
 
 /* A group's codes in the order of its stream. */
 static void stream(const ts_code *code, const ts_code_group *g, const uint8_t *codes, uint8_t *out) {
-  const uint8_t *from = codes + g->first * TOKENS;
+  const uint8_t *from = codes + g->first_code * TOKENS;
+  if (code->coding == TS_CODING_PAIRS) {
+    memcpy(out, from, (size_t)g->codes * TOKENS);
+    return;
+  }
   if (code->is_key) {
     for (int channel = 0; channel < g->channels; channel += 4, from += 4 * TOKENS) {
       for (int t = 0; t < TOKENS; t++) {
@@ -21,8 +25,9 @@ static void stream(const ts_code *code, const ts_code_group *g, const uint8_t *c
   }
 }
 
+/* The other way; only tiles of single channels are ever taken apart. */
 static void unstream(const ts_code *code, const ts_code_group *g, const uint8_t *in, uint8_t *codes) {
-  uint8_t *to = codes + g->first * TOKENS;
+  uint8_t *to = codes + g->first_code * TOKENS;
   for (int channel = 0; channel < g->channels; channel++, to += TOKENS) {
     for (int t = 0; t < TOKENS; t++) {
       to[t] = in[code->is_key ? TS_STREAM_INDEX(TOKENS, channel, t)
@@ -93,9 +98,9 @@ void TS(pack_codes)(const ts_code *code, const uint8_t *codes, uint8_t *tile) {
   uint8_t ordered[TS_GROUP_CHANNELS * TOKENS];
   for (int g = 0; g < code->group_count; g++) {
     const ts_code_group *group = &code->groups[g];
-    if (group->levels.width == 0) continue;
+    if (group->code_width == 0) continue;
     stream(code, group, codes, ordered);
-    pack(group->levels.width, ordered, group->channels * TOKENS, tile + group->at);
+    pack(group->code_width, ordered, group->codes * TOKENS, tile + group->at);
   }
 }
 
@@ -103,7 +108,7 @@ void TS(unpack_codes)(const ts_code *code, const uint8_t *tile, uint8_t *codes) 
   uint8_t ordered[TS_GROUP_CHANNELS * TOKENS];
   for (int g = 0; g < code->group_count; g++) {
     const ts_code_group *group = &code->groups[g];
-    unpack(group->levels.width, tile + group->at, group->channels * TOKENS, ordered);
+    unpack(group->code_width, tile + group->at, group->codes * TOKENS, ordered);
     unstream(code, group, ordered, codes);
   }
 }

@@ -15,6 +15,7 @@ enum {
   TS_BYTE_WIDTH = 8,
   TS_CODING_TOKENS = 0,
   TS_CODING_CHANNELS = 1,
+  TS_CODING_PAIRS = 2,
 };
 
 /* Keys: [tokens / 16][head dimension][16]. */

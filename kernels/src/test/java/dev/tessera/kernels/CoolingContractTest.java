@@ -56,7 +56,7 @@ final class CoolingContractTest {
     private List<@Nullable List<TileCode>> codes(IntFunction<List<Ladder>> ladders, int exact) {
       var codes = new ArrayList<@Nullable List<TileCode>>();
       ladders.apply(decoder.spec().headDim()).forEach(ladder -> codes.add(ladder.codes()));
-      codes.add(exact, null);
+      codes.add(Math.min(exact, codes.size()), null);
       return codes;
     }
   }
@@ -85,9 +85,9 @@ final class CoolingContractTest {
   private static Model unnested() {
     return new Model(
         "codes that are no ladder",
-        TinyDecoder.builder().layers(3).heads(4, 2, 40).build(7),
+        TinyDecoder.builder().layers(6).heads(4, 2, 40).build(7),
         SampleCodes::unnestedKeys,
-        SampleCodes::values,
+        SampleCodes::unnestedValues,
         new CoolingRule(1, List.of(1, 2)),
         270);
   }

@@ -98,7 +98,11 @@ public record BlockForms(
     text.append(':').append(format.name()).append('/').append(format.version());
     text.append('/').append(format.shape().headDim());
     if (format instanceof CodedFormat coded) {
-      text.append('/').append(coded.widths()).append(coded.centred()).append(coded.spared());
+      text.append('/')
+          .append(coded.coding())
+          .append(coded.widths())
+          .append(coded.centred())
+          .append(coded.spared());
     }
   }
 }

@@ -22,8 +22,8 @@ import java.util.List;
 /// | spare index  | `u8[spared]`             | padded to an even count                          |
 /// | spare        | `f16[spared][headDim]`   | tokens that stay as they were                    |
 ///
-/// The codes of a group are a stream of indexes, see [#streamIndex(int, int, int)], packed in units
-/// of 32 bytes so that one instruction takes a unit apart:
+/// The codes of a group are a stream of indexes, see [#streamIndex(int, int, int)], packed by their
+/// [#codeWidth(int)] in units of 32 bytes so that one instruction takes a unit apart:
 ///
 /// | width | packed as                                                                          |
 /// |-------|------------------------------------------------------------------------------------|
@@ -63,8 +63,16 @@ public record CodedFormat(
   public enum Coding {
     /// A level of its channel, times the scale of its token.
     TOKENS,
-    /// Steps of its channel's scale above its channel's zero; neither mean nor spared tokens.
-    CHANNELS
+    /// Steps of its channel's scale above its channel's zero.
+    CHANNELS,
+    /// A pair of levels for two neighbouring channels, times the scale of its token: `width` bits
+    /// of a channel are codes of `2 · width` bits.
+    PAIRS;
+
+    /// Whether a code of fewer bits can be cut from one of more. Only such tiles spare tokens.
+    public boolean isNested() {
+      return this == TOKENS;
+    }
   }
 
   /// What a tile holds, and so along which axis its elements are summed.
@@ -87,12 +95,17 @@ public record CodedFormat(
             "format %s has a width of %d bits; widths are 0 to 6, or 8".formatted(name, width));
       }
     }
+    if (coding == Coding.PAIRS && widths.stream().anyMatch(width -> width < 1 || width > 3)) {
+      throw new IllegalArgumentException(
+          "format %s codes pairs with %s bits per channel; these are 1 to 3"
+              .formatted(name, widths));
+    }
     if (coding == Coding.CHANNELS && (centred || widths.contains(BYTE))) {
       throw new IllegalArgumentException(
           "format %s has scales per channel: it has no mean, and widths of 0 to 6 bits"
               .formatted(name));
     }
-    int most = role == Role.KEY && coding != Coding.CHANNELS ? shape.tokens() : 0;
+    int most = role == Role.KEY && coding.isNested() ? shape.tokens() : 0;
     if (spared < 0 || spared > most) {
       throw new IllegalArgumentException(
           "format %s spares %d tokens of a tile; %s tiles spare 0 to %d"
@@ -120,15 +133,29 @@ public record CodedFormat(
     return Math.min(GROUP_CHANNELS, shape.headDim() - group * GROUP_CHANNELS);
   }
 
-  /// Where an element's index lies in the stream of its group. The axis that a kernel sums along
-  /// goes in fours, the other is the lane: channels and tokens for keys, tokens and channels for
-  /// values. Within four the middle two are exchanged: then the low bytes of 16-bit lanes are
-  /// elements 0 and 1, the high bytes 2 and 3.
+  /// Codes of a token in a group.
+  public int groupCodes(int group) {
+    return coding == Coding.PAIRS ? groupChannels(group) / 2 : groupChannels(group);
+  }
+
+  /// Bits of a code.
+  public int codeWidth(int group) {
+    return coding == Coding.PAIRS ? 2 * widths.get(group) : widths.get(group);
+  }
+
+  /// Where a code lies in the stream of its group. Pairs follow each other, each with a code for
+  /// every token. Of single channels the axis that a kernel sums along goes in fours, the other is
+  /// the lane: channels and tokens for keys, tokens and channels for values. Within four the middle
+  /// two are exchanged: then the low bytes of 16-bit lanes are elements 0 and 1, the high bytes 2
+  /// and 3.
   ///
-  /// @param channel within the group
-  public int streamIndex(int group, int token, int channel) {
-    int summed = role == Role.KEY ? channel : token;
-    int lane = role == Role.KEY ? token : channel;
+  /// @param code of the token within the group: its channel or pair
+  public int streamIndex(int group, int token, int code) {
+    if (coding == Coding.PAIRS) {
+      return code * shape.tokens() + token;
+    }
+    int summed = role == Role.KEY ? code : token;
+    int lane = role == Role.KEY ? token : code;
     int lanes = role == Role.KEY ? shape.tokens() : groupChannels(group);
     return (summed / 4 * lanes + lane) * 4 + PAIRED[summed % 4];
   }

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
-import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -20,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 /// layers  = "layers." number [ "-" number ]
 /// rung    = format [ "+" number ] [ "@" number ]
 /// format  = "exact" | "i8" | "p5" … "p2" | "s4" … "s2" | "lr3" | "lr2" | "c4" … "c2"
+///         | "pq64" | "pq16"
 /// ```
 ///
 /// A comma is followed by one more rung, or by a clause where a name and `=` come next. Bounds and
@@ -36,8 +36,8 @@ public final class KvPolicyParser {
           "balanced", "exact:first=64,last=256;k=s3+1;v=p3",
           "small", "exact:first=64,last=256;k=s2+2;v=p2");
 
-  private static final Set<String> LATER = Set.of("pq", "temperature");
-  private static final String FORMATS = "exact, i8, p5 to p2, s4 to s2, lr3, lr2 or c4 to c2";
+  private static final String FORMATS =
+      "exact, i8, p5 to p2, s4 to s2, lr3, lr2, c4 to c2, pq64 or pq16";
   private static final int FIRST = 64;
   private static final int LAST = 256;
   private static final int MAX_CHARACTERS = 1_000;
@@ -243,15 +243,11 @@ public final class KvPolicyParser {
       case "i8" -> new Rung(Rung.Family.INT8, 8, 0);
       case "p5", "p4", "p3", "p2" -> new Rung(Rung.Family.PLANES, format.charAt(1) - '0', 0);
       case "s4", "s3", "s2" -> new Rung(Rung.Family.SPECTRAL, format.charAt(1) - '0', 0);
+      case "pq64" -> new Rung(Rung.Family.PAIRS, 3, 0);
+      case "pq16" -> new Rung(Rung.Family.PAIRS, 2, 0);
       case "lr3", "lr2" -> new Rung(Rung.Family.LOW_RANK, format.charAt(2) - '0', 0);
       case "c4", "c3", "c2" -> new Rung(Rung.Family.CHANNELS, format.charAt(1) - '0', 0);
-      default ->
-          throw expected(
-              "a format, %s%s"
-                  .formatted(
-                      FORMATS,
-                      LATER.contains(format) ? " (\"" + format + "\" is not in this version)" : ""),
-              start);
+      default -> throw expected("a format, " + FORMATS, start);
     };
   }
 
@@ -266,7 +262,7 @@ public final class KvPolicyParser {
     for (Written written : rungs) {
       Rung rung = written.rung;
       if (!keys && (rung.family().isOfKeys() || rung.spared() > 0)) {
-        throw expected("a format of values, i8 or p5 to p2", written.at);
+        throw expected("a format of values, i8, p5 to p2, pq64 or pq16", written.at);
       }
       if (steps.isEmpty()) {
         steps.add(new Ladder.Step(rung, firstAge(written)));

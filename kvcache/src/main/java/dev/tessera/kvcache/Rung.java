@@ -26,7 +26,9 @@ public record Rung(Family family, int bits, int spared) {
     /// Keys in a learned basis whose trailing half is dropped: `lr3 lr2`.
     LOW_RANK("lr"),
     /// Keys as they are, even steps between the least and the greatest of each channel: `c4 c3 c2`.
-    CHANNELS("c");
+    CHANNELS("c"),
+    /// Rotated, a learned codeword for two neighbouring channels: `pq64 pq16`.
+    PAIRS("pq");
 
     private final String letters;
 
@@ -41,12 +43,12 @@ public record Rung(Family family, int bits, int spared) {
 
     /// Whether it is made for keys alone.
     public boolean isOfKeys() {
-      return isLearned() || this == CHANNELS;
+      return this == SPECTRAL || this == LOW_RANK || this == CHANNELS;
     }
 
     /// Whether something has to be learned for it.
     public boolean isLearned() {
-      return this == SPECTRAL || this == LOW_RANK;
+      return this == SPECTRAL || this == LOW_RANK || this == PAIRS;
     }
 
     /// Whether tokens of a tile can be kept exact beside their codes.
@@ -62,6 +64,10 @@ public record Rung(Family family, int bits, int spared) {
   /// As policies write it, for example `s3+1`.
   @Override
   public String toString() {
-    return isExact() ? "exact" : family.letters + bits + (spared > 0 ? "+" + spared : "");
+    return switch (family) {
+      case EXACT -> "exact";
+      case PAIRS -> family.letters + (1 << 2 * bits); // how many codewords
+      default -> family.letters + bits + (spared > 0 ? "+" + spared : "");
+    };
   }
 }

@@ -25,12 +25,19 @@ final class CodedFormatTest {
         new CodedFormat("p3", Role.VALUE, TileShape.of(40), List.of(3, 3, 3), false, 0),
         new CodedFormat("s3", Role.KEY, TileShape.of(64), List.of(5, 4, 3, 0), true, 3),
         channels(List.of(4, 4, 3), false, 0),
+        pairs(Role.KEY, List.of(3, 3, 2), 0),
+        pairs(Role.VALUE, List.of(2, 2, 2), 0),
         new CodedFormat("p1", Role.KEY, TileShape.of(8), List.of(1), true, 64));
   }
 
   private static CodedFormat channels(List<Integer> widths, boolean centred, int spared) {
     return new CodedFormat(
         "c4", Coding.CHANNELS, Role.KEY, TileShape.of(40), widths, centred, spared);
+  }
+
+  private static CodedFormat pairs(Role role, List<Integer> widths, int spared) {
+    return new CodedFormat(
+        "pq", Coding.PAIRS, role, TileShape.of(40), widths, role == Role.KEY, spared);
   }
 
   /// The offsets that kernels compute with are those of the layout.
@@ -71,13 +78,14 @@ final class CodedFormatTest {
     for (int group = 0; group < format.groups(); group++) {
       var taken = new BitSet();
       for (int token = 0; token < 64; token++) {
-        for (int channel = 0; channel < format.groupChannels(group); channel++) {
-          int index = format.streamIndex(group, token, channel);
+        for (int code = 0; code < format.groupCodes(group); code++) {
+          int index = format.streamIndex(group, token, code);
           assertFalse(taken.get(index));
           taken.set(index);
         }
       }
-      assertEquals(64 * format.groupChannels(group), taken.length());
+      assertEquals(64 * format.groupCodes(group), taken.length());
+      assertEquals(8 * format.codesBytes(group), taken.length() * format.codeWidth(group));
     }
   }
 
@@ -105,7 +113,10 @@ final class CodedFormatTest {
         List.<Executable>of(
             () -> channels(List.of(4, 4, 4), true, 0),
             () -> channels(List.of(8, 8, 8), false, 0),
-            () -> channels(List.of(4, 4, 4), false, 1))) {
+            () -> channels(List.of(4, 4, 4), false, 1),
+            () -> pairs(Role.KEY, List.of(3, 3, 3), 1),
+            () -> pairs(Role.KEY, List.of(4, 4, 4), 0),
+            () -> pairs(Role.KEY, List.of(2, 2, 0), 0))) {
       assertThrows(IllegalArgumentException.class, wrong);
     }
   }

@@ -14,7 +14,7 @@ public final class CodeStream {
 
   /// Codes of a group.
   static int length(CodedFormat format, int group) {
-    return format.shape().tokens() * format.groupChannels(group);
+    return format.shape().tokens() * format.groupCodes(group);
   }
 
   /// A group's codes: an index each, or a level where codes have eight bits.
@@ -23,7 +23,7 @@ public final class CodeStream {
   public static byte[] read(CodedFormat format, int group, MemorySegment tile, long at) {
     var codes = new byte[length(format, group)];
     Cursor cursor = new Cursor(tile, at + format.codesOffset(group), codes);
-    int left = format.widths().get(group);
+    int left = format.codeWidth(group);
     for (int bits : pieces(left)) {
       left -= bits;
       cursor.unpack(bits, left);
@@ -33,7 +33,7 @@ public final class CodeStream {
 
   static void write(CodedFormat format, int group, byte[] codes, MemorySegment tile, long at) {
     Cursor cursor = new Cursor(tile, at + format.codesOffset(group), codes);
-    int left = format.widths().get(group);
+    int left = format.codeWidth(group);
     for (int bits : pieces(left)) {
       left -= bits;
       cursor.pack(bits, left);

@@ -143,6 +143,7 @@ public final class FormFactory {
       case INT8 -> copies(plans, PlainCodes.i8(role, headDim, turn));
       case PLANES -> planes(role, plans, first, turn);
       case CHANNELS -> copies(plans, PlainCodes.channels(headDim, full.bits(), turn));
+      case PAIRS -> copies(plans, PairCodes.universal(role, headDim, full.bits(), turn));
       case LOW_RANK -> {
         SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);
         yield spectrum == null

@@ -93,6 +93,6 @@ public final class PlainCodes {
     var fullWidths = new int[format.groups()];
     Arrays.fill(fullWidths, table.fullWidth());
     List<LevelTable> tables = Collections.nCopies(format.groups(), table);
-    return new TileCode(format, basis, sigma, tables, fullWidths, turn);
+    return new TileCode(format, basis, sigma, tables, List.of(), fullWidths, turn);
   }
 }

@@ -97,7 +97,7 @@ public final class SpectralCodes {
               tables.stream().map(LevelTable::width).toList(),
               true,
               spared);
-      codes.add(new TileCode(format, basis, sigma, tables, fullWidths, turn));
+      codes.add(new TileCode(format, basis, sigma, tables, List.of(), fullWidths, turn));
     }
     return codes;
   }

@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /// everything that a kernel needs beside the bytes to write and read it.
 ///
 /// @param sigma `[headDim]`, the spread of each channel in the basis; 1 where nothing was learned
-/// @param tables `[groups]`
+/// @param tables `[groups]`, none for codes of pairs
+/// @param pairs `[headDim / 2]`, none for codes of single channels
 /// @param fullWidths `[groups]`, the widths that vectors are encoded with; those of the format
 ///   where nothing is cut
 /// @param turn keys alone; null for none
@@ -20,11 +21,13 @@ public record TileCode(
     Basis basis,
     float[] sigma,
     List<LevelTable> tables,
+    List<PairTable> pairs,
     int[] fullWidths,
     @Nullable Turn turn) {
 
   public TileCode {
     tables = List.copyOf(tables);
+    pairs = List.copyOf(pairs);
     int headDim = format.shape().headDim();
     if (basis.headDim() != headDim) {
       throw new IllegalArgumentException(
@@ -32,9 +35,14 @@ public record TileCode(
               .formatted(basis.headDim(), format.name(), headDim));
     }
     Shapes.require("sigma", sigma.length, headDim);
-    Shapes.require("level tables", tables.size(), format.groups());
+    boolean isOfPairs = format.coding() == CodedFormat.Coding.PAIRS;
+    Shapes.require("level tables", tables.size(), isOfPairs ? 0 : format.groups());
+    Shapes.require("pair tables", pairs.size(), isOfPairs ? headDim / 2 : 0);
+    for (int pair = 0; pair < pairs.size(); pair++) {
+      pairs.get(pair).requireWidth(format.widths().get(2 * pair / CodedFormat.GROUP_CHANNELS));
+    }
     Shapes.require("full widths", fullWidths.length, format.groups());
-    for (int group = 0; group < fullWidths.length; group++) {
+    for (int group = 0; group < tables.size(); group++) {
       LevelTable table = tables.get(group);
       if (table.width() != format.widths().get(group) || table.fullWidth() != fullWidths[group]) {
         throw new IllegalArgumentException(
@@ -54,7 +62,8 @@ public record TileCode(
           "format %s in %s: codes with a scale per channel are those of the channels themselves"
               .formatted(format.name(), basis.getClass().getSimpleName()));
     }
-    if (isOfChannels && tables.stream().anyMatch(table -> table.width() != table.fullWidth())) {
+    if (!format.coding().isNested()
+        && !Arrays.stream(fullWidths).boxed().toList().equals(format.widths())) {
       throw new IllegalArgumentException(
           "codes of format %s cannot be cut".formatted(format.name()));
     }
@@ -103,7 +112,13 @@ public record TileCode(
             format.centred(),
             format.spared());
     return new TileCode(
-        whole, basis, sigma, tables.stream().map(LevelTable::uncut).toList(), fullWidths, turn);
+        whole,
+        basis,
+        sigma,
+        tables.stream().map(LevelTable::uncut).toList(),
+        pairs,
+        fullWidths,
+        turn);
   }
 
   /// Whether a tile of this code becomes one of another by dropping planes alone.
@@ -121,6 +136,7 @@ public record TileCode(
         && format.centred() == other.format.centred()
         && format.spared() == other.format.spared()
         && Arrays.equals(fullWidths, other.fullWidths)
+        && pairs.equals(other.pairs)
         && Arrays.equals(sigma, other.sigma)
         && basis.equals(other.basis)
         && Objects.equals(turn, other.turn);

@@ -13,9 +13,10 @@ import java.util.Arrays;
 ///
 /// A vector is coded in steps: its turning mean is taken out, then the mean of the tile; what is
 /// left goes into a [Basis], is brought to unit size, and each channel becomes the number of the
-/// interval of a [LevelTable] that it falls into. The token's scale is chosen so that the decoded
-/// vector's projection on the vector itself is the vector: unbiased, `|y|² = <y, scale · c>`. Codes
-/// with scales per channel are another matter: [ChannelCodec].
+/// interval of a [LevelTable] that it falls into, or each pair of channels that of the nearest
+/// codeword of a [PairTable]. The token's scale is chosen so that the decoded vector's projection
+/// on the vector itself is the vector: unbiased, `|y|² = <y, scale · c>`. Codes with scales per
+/// channel are another matter: [ChannelCodec].
 ///
 /// Operations are in plain single precision, in the order written here; sums run in eight strands,
 /// see [#sum(float\[\])]. Inputs are finite.
@@ -70,7 +71,7 @@ public final class TileCodec {
       float scale =
           code.isBytes()
               ? encodeBytes(code, y, token, streams)
-              : encodePlanes(code, y, token, streams);
+              : encodeDirection(code, y, token, streams);
       putHalf(tile, at + format.scalesOffset() + 2L * token, scale);
       float[] c = values(code, token, streams);
       var error = new float[headDim];
@@ -97,22 +98,31 @@ public final class TileCodec {
     return scale;
   }
 
-  /// Unit size, the number of bounds below, and the unbiased scale.
+  /// Unit size, the codes nearest to that, and the unbiased scale.
   ///
   /// @return the token's scale
-  private static float encodePlanes(TileCode code, float[] y, int token, byte[][] streams) {
-    var u = new float[y.length];
+  private static float encodeDirection(TileCode code, float[] y, int token, byte[][] streams) {
+    var z = new float[y.length];
     for (int i = 0; i < y.length; i++) {
-      u[i] = y[i] / code.sigma()[i];
+      z[i] = y[i] / code.sigma()[i];
     }
-    float size = (float) Math.sqrt(sum(squares(code, u)) / code.codedChannels());
+    float size = (float) Math.sqrt(sum(squares(code, z)) / code.codedChannels());
     for (int i = 0; i < y.length; i++) {
-      float z = size == 0 ? 0 : u[i] / size;
-      int index = 0;
-      for (float bound : table(code, i).bounds()) {
-        index += z > bound ? 1 : 0;
+      z[i] = size == 0 ? 0 : z[i] / size;
+    }
+    if (code.format().coding() == CodedFormat.Coding.PAIRS) {
+      for (int pair = 0; pair < z.length / 2; pair++) {
+        int nearest = code.pairs().get(pair).nearest(z[2 * pair], z[2 * pair + 1]);
+        put(code.format(), streams, token, pair, nearest);
       }
-      put(code.format(), streams, token, i, index);
+    } else {
+      for (int i = 0; i < z.length; i++) {
+        int index = 0;
+        for (float bound : table(code, i).bounds()) {
+          index += z[i] > bound ? 1 : 0;
+        }
+        put(code.format(), streams, token, i, index);
+      }
     }
     float[] c = values(code, token, streams);
     return half(ratio(sum(squares(code, y)), sum(products(code, y, c))));
@@ -194,7 +204,7 @@ public final class TileCodec {
     from.requireCutTo(to);
     CodedFormat before = from.format();
     CodedFormat after = to.format();
-    if (after.coding() == CodedFormat.Coding.CHANNELS) {
+    if (!after.coding().isNested()) {
       MemorySegment.copy(source, sourceAt, target, targetAt, after.tileBytes());
       return;
     }
@@ -296,22 +306,32 @@ public final class TileCodec {
     return codes;
   }
 
-  static void put(CodedFormat format, byte[][] streams, int token, int channel, int code) {
-    int group = channel / CodedFormat.GROUP_CHANNELS;
-    int inGroup = channel % CodedFormat.GROUP_CHANNELS;
-    streams[group][format.streamIndex(group, token, inGroup)] = (byte) code;
+  /// @param place of the code among its token's: a channel or a pair
+  static void put(CodedFormat format, byte[][] streams, int token, int place, int code) {
+    int perGroup = format.groupCodes(0);
+    int group = place / perGroup; // only the last group has fewer
+    streams[group][format.streamIndex(group, token, place % perGroup)] = (byte) code;
+  }
+
+  private static byte get(CodedFormat format, byte[][] streams, int token, int place) {
+    int perGroup = format.groupCodes(0);
+    int group = place / perGroup;
+    return streams[group][format.streamIndex(group, token, place % perGroup)];
   }
 
   /// A token's coded channels before its scale, c: `[headDim]`.
   private static float[] values(TileCode code, int token, byte[][] streams) {
     CodedFormat format = code.format();
     var c = new float[format.shape().headDim()];
-    for (int i = 0; i < c.length; i++) {
-      int group = i / CodedFormat.GROUP_CHANNELS;
-      LevelTable table = code.tables().get(group);
-      byte stored =
-          streams[group][format.streamIndex(group, token, i % CodedFormat.GROUP_CHANNELS)];
-      c[i] = table.level(stored) * table.step() * code.sigma()[i];
+    for (int pair = 0; pair < code.pairs().size(); pair++) {
+      PairTable table = code.pairs().get(pair);
+      int codeword = get(format, streams, token, pair);
+      c[2 * pair] = table.first(codeword) * table.step();
+      c[2 * pair + 1] = table.second(codeword) * table.step();
+    }
+    for (int i = 0; i < c.length && !code.tables().isEmpty(); i++) {
+      LevelTable table = table(code, i);
+      c[i] = table.level(get(format, streams, token, i)) * table.step() * code.sigma()[i];
     }
     return c;
   }
@@ -328,7 +348,8 @@ public final class TileCodec {
   private static float[] products(TileCode code, float[] a, float[] b) {
     var products = new float[a.length];
     for (int i = 0; i < a.length; i++) {
-      products[i] = table(code, i).width() > 0 ? a[i] * b[i] : 0;
+      int width = code.format().widths().get(i / CodedFormat.GROUP_CHANNELS);
+      products[i] = width > 0 ? a[i] * b[i] : 0;
     }
     return products;
   }

@@ -14,6 +14,7 @@ import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.codec.Basis;
 import dev.tessera.kernels.codec.LevelTable;
+import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.ReconstructionSamples;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.BlockRef;
@@ -249,7 +250,10 @@ final class NativeForms {
             learned == null ? 0 : floats(arena, learned.query()),
             code.turn() == null ? 0 : floats(arena, code.turn().mean()),
             turning);
-    for (int group = 0; group < groups; group++) {
+    for (int pair = 0; pair < code.pairs().size(); pair++) {
+      functions.pair(address, pair, code.pairs().get(pair), arena);
+    }
+    for (int group = 0; group < code.tables().size(); group++) {
       LevelTable table = code.tables().get(group);
       functions.levels(
           address,
@@ -326,6 +330,7 @@ final class NativeForms {
 
     private final MethodHandle create;
     private final MethodHandle levels;
+    private final MethodHandle pair;
 
     CodeFunctions(NativeLibrary library) {
       create =
@@ -339,6 +344,10 @@ final class NativeForms {
               "ts_code_group_levels",
               FunctionDescriptor.ofVoid(
                   JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG, JAVA_LONG));
+      pair =
+          library.function(
+              "ts_code_pair",
+              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG));
     }
 
     long create(
@@ -373,6 +382,15 @@ final class NativeForms {
         long code, int group, int isFull, int width, float step, long bounds, long levelsAt) {
       try {
         levels.invokeExact(code, group, isFull, width, step, bounds, levelsAt);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void pair(long code, int index, PairTable table, Arena arena) {
+      long levelsAt = arena.allocateFrom(JAVA_BYTE, table.levels()).address();
+      try {
+        pair.invokeExact(code, index, table.codewords(), table.step(), levelsAt);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }

@@ -3,6 +3,7 @@ package dev.tessera.kernels.vector;
 import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.codec.CodeStream;
 import dev.tessera.kernels.codec.LevelTable;
+import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kvcache.CodedFormat;
@@ -76,6 +77,10 @@ final class CodedTile {
     }
     for (int group = 0; group < format.groups(); group++) {
       byte[] codes = CodeStream.read(format, group, slab, at);
+      if (format.coding() == CodedFormat.Coding.PAIRS) {
+        loadPairs(code, group, codes);
+        continue;
+      }
       float[] values = values(code.tables().get(group));
       int first = group * CodedFormat.GROUP_CHANNELS;
       int width = format.groupChannels(group);
@@ -95,6 +100,20 @@ final class CodedTile {
     this.turn = turn;
     if (turn != null) {
       loadAngles(turn.rope.frequencies(), firstPosition);
+    }
+  }
+
+  private void loadPairs(TileCode code, int group, byte[] codes) {
+    boolean isKey = code.format().role() == CodedFormat.Role.KEY;
+    for (int i = 0; i < code.format().groupCodes(group); i++) {
+      int first = group * CodedFormat.GROUP_CHANNELS + 2 * i;
+      PairTable table = code.pairs().get(first / 2);
+      for (int token = 0; token < TOKENS; token++) {
+        int codeword = codes[i * TOKENS + token];
+        int index = isKey ? first * TOKENS + token : token * stride + first;
+        channels[index] = table.first(codeword) * table.step();
+        channels[index + (isKey ? TOKENS : 1)] = table.second(codeword) * table.step();
+      }
     }
   }
 

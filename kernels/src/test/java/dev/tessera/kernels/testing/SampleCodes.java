@@ -1,6 +1,8 @@
 package dev.tessera.kernels.testing;
 
 import dev.tessera.kernels.RopeSpec;
+import dev.tessera.kernels.codec.PairCodes;
+import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.PlainCodes;
 import dev.tessera.kernels.codec.SpectralCodes;
 import dev.tessera.kernels.codec.TileCode;
@@ -57,7 +59,7 @@ public final class SampleCodes {
     Turn split = turn(headDim, RopeSpec.Pairing.SPLIT, headDim, 1);
     Turn partial = turn(headDim, RopeSpec.Pairing.INTERLEAVED, headDim / 2, 1.2f);
     SpectralCodes.Spectrum skewed = spectrum(headDim, true);
-    var ladders = new ArrayList<Ladder>();
+    List<Ladder> ladders = pairs(Role.KEY, headDim, split);
     ladders.add(single("lr2", SpectralCodes.lowRank(skewed, 2, 0, null)));
     ladders.add(single("turned lr3+1", SpectralCodes.lowRank(skewed, 3, 1, split)));
     for (int width = 2; width <= 4; width++) {
@@ -70,7 +72,40 @@ public final class SampleCodes {
 
   /// Every kind of code for values.
   public static List<Ladder> values(int headDim) {
-    return plain(Role.VALUE, headDim, null);
+    List<Ladder> ladders = plain(Role.VALUE, headDim, null);
+    ladders.addAll(unnestedValues(headDim));
+    return ladders;
+  }
+
+  /// Those of them that are no rungs of a ladder.
+  public static List<Ladder> unnestedValues(int headDim) {
+    return pairs(Role.VALUE, headDim, null);
+  }
+
+  private static List<Ladder> pairs(Role role, int headDim, @Nullable Turn turn) {
+    var ladders = new ArrayList<Ladder>();
+    for (int width = 2; width <= 3; width++) {
+      TileCode universal = PairCodes.universal(role, headDim, width, turn);
+      TileCode learned = PairCodes.learned(role, headDim, width, skewed(universal.pairs()), turn);
+      ladders.add(single(universal.format().name(), universal));
+      ladders.add(single("learned " + learned.format().name(), learned));
+    }
+    return ladders;
+  }
+
+  /// Other codewords for each pair: bent a little.
+  private static List<PairTable> skewed(List<PairTable> tables) {
+    var skewed = new ArrayList<PairTable>();
+    for (PairTable table : tables) {
+      double bend = 0.1 + 0.2 * skewed.size() / tables.size();
+      var codewords = new double[2 * table.codewords()];
+      for (int i = 0; i < table.codewords(); i++) {
+        codewords[2 * i] = table.step() * (table.first(i) + bend * table.second(i));
+        codewords[2 * i + 1] = table.step() * table.second(i) * (1 - bend / 2);
+      }
+      skewed.add(PairTable.of(codewords));
+    }
+    return skewed;
   }
 
   private static List<Ladder> plain(Role role, int headDim, @Nullable Turn turn) {
