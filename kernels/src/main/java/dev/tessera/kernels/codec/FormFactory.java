@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
 /// Makes the forms that a plan asks for: a code for every tile of every form.
 public final class FormFactory {
 
-  /// What was learned of a model's keys.
+  /// What was learned of a model's keys, and of its values where a policy has codewords for them.
   public interface KeyKnowledge {
 
     /// Nothing.
@@ -43,6 +43,13 @@ public final class FormFactory {
 
     /// The mean that turns with the position, or null where it is not worth its arithmetic.
     @Nullable Turn turn(int layer, int kvHead);
+
+    /// Codewords for every two channels, `[headDim / 2]`, or null where universal ones serve.
+    ///
+    /// @param width bits of a channel
+    default @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+      return null;
+    }
 
     /// A hash of all of it: codes that depend on something else mean something else.
     default byte[] epoch() {
@@ -143,7 +150,14 @@ public final class FormFactory {
       case INT8 -> copies(plans, PlainCodes.i8(role, headDim, turn));
       case PLANES -> planes(role, plans, first, turn);
       case CHANNELS -> copies(plans, PlainCodes.channels(headDim, full.bits(), turn));
-      case PAIRS -> copies(plans, PairCodes.universal(role, headDim, full.bits(), turn));
+      case PAIRS -> {
+        List<PairTable> pairs = keys.pairs(role, layer, kvHead, full.bits());
+        yield copies(
+            plans,
+            pairs == null
+                ? PairCodes.universal(role, headDim, full.bits(), turn)
+                : PairCodes.learned(role, headDim, full.bits(), pairs, turn));
+      }
       case LOW_RANK -> {
         SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);
         yield spectrum == null

@@ -42,6 +42,16 @@ public record PairTable(float step, byte[] levels) {
     return new PairTable(step, levels);
   }
 
+  /// The codewords, `[codewords][2]`.
+  double[] points() {
+    var points = new double[levels.length];
+    for (int i = 0; i < codewords(); i++) {
+      points[2 * i] = first(i) * step;
+      points[2 * i + 1] = second(i) * step;
+    }
+    return points;
+  }
+
   public int codewords() {
     return levels.length / 2;
   }

@@ -2,8 +2,11 @@ package dev.tessera.models.calibration;
 
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.codec.FormFactory;
+import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.SpectralCodes;
 import dev.tessera.kernels.codec.Turn;
+import dev.tessera.kvcache.CodedFormat.Role;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// A [Calibration] as the codes of a policy's forms want it.
@@ -40,6 +43,11 @@ public final class CalibratedKeys implements FormFactory.KeyKnowledge {
     return learned == null || learned.mean() == null
         ? null
         : new Turn(learned.mean(), spec.ropes().get(spec.layers().get(layer).rope()));
+  }
+
+  @Override
+  public @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+    return calibration.pairs(role, layer, kvHead, width);
   }
 
   @Override

@@ -1,5 +1,7 @@
 package dev.tessera.models.calibration;
 
+import dev.tessera.kernels.codec.PairTable;
+import dev.tessera.kvcache.CodedFormat.Role;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.security.MessageDigest;
@@ -9,13 +11,22 @@ import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// What was learned about a model's keys.
+/// What was learned about a model's keys, and codewords for keys and values where they were asked
+/// for.
 ///
 /// @param headDim elements of a key
 /// @param keys `[layers][kvHeads]`; null in layers that see a window, whose tiles stay exact
-public record Calibration(int headDim, List<List<@Nullable LearnedKeys>> keys) {
+/// @param pairs `[layers][kvHeads]`, or empty
+public record Calibration(
+    int headDim, List<List<@Nullable LearnedKeys>> keys, List<List<List<LearnedPairs>>> pairs) {
+
+  /// Without codewords.
+  public Calibration(int headDim, List<List<@Nullable LearnedKeys>> keys) {
+    this(headDim, keys, List.of());
+  }
 
   public Calibration {
+    pairs = List.copyOf(pairs);
     List<List<@Nullable LearnedKeys>> copy = new ArrayList<>();
     for (List<@Nullable LearnedKeys> heads : keys) {
       copy.add(Collections.unmodifiableList(new ArrayList<>(heads)));
@@ -26,6 +37,21 @@ public record Calibration(int headDim, List<List<@Nullable LearnedKeys>> keys) {
   /// What was learned of a KV head of a layer.
   public @Nullable LearnedKeys keys(int layer, int kvHead) {
     return keys.get(layer).get(kvHead);
+  }
+
+  /// Codewords for the keys or values of a KV head of a layer, or null where there are none.
+  ///
+  /// @param width bits of a channel
+  public @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+    if (pairs.isEmpty()) {
+      return null;
+    }
+    for (LearnedPairs learned : pairs.get(layer).get(kvHead)) {
+      if (learned.role() == role && learned.width() == width) {
+        return learned.tables();
+      }
+    }
+    return null;
   }
 
   /// SHA-256 of everything learned: tiles that were written under another epoch mean something

@@ -1,5 +1,7 @@
 package dev.tessera.models.calibration;
 
+import dev.tessera.kernels.codec.PairTable;
+import dev.tessera.kvcache.CodedFormat.Role;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -7,7 +9,9 @@ import org.jspecify.annotations.Nullable;
 
 /// A [Calibration] as bytes, little endian: `int32 layers, kvHeads, headDim`, then for each layer
 /// and KV head a byte (0 nothing learned, 1 learned, 2 learned with a mean) and its floats: mean,
-/// forward, inverse, lambda.
+/// forward, inverse, lambda. Where codewords were learned, there follow for each layer and KV head
+/// a byte, how many books, and for each of these a byte (bits of a channel, negative for values)
+/// and its tables: a float step, and the levels.
 final class CalibrationBytes {
 
   private static final int MOST_HEADS = 1 << 16;
@@ -20,7 +24,10 @@ final class CalibrationBytes {
     int kvHeads = layers == 0 ? 0 : calibration.keys().getFirst().size();
     int dim = calibration.headDim();
     ByteBuffer out =
-        Calibration.buffer(12 + layers * kvHeads * (1 + 4 * (2 * dim + 2 * dim * dim)));
+        Calibration.buffer(
+            12
+                + layers * kvHeads * (1 + 4 * (2 * dim + 2 * dim * dim))
+                + pairBytes(calibration.pairs()));
     out.putInt(layers).putInt(kvHeads).putInt(dim);
     for (List<@Nullable LearnedKeys> heads : calibration.keys()) {
       for (LearnedKeys learned : heads) {
@@ -38,9 +45,31 @@ final class CalibrationBytes {
         put(out, learned.lambda());
       }
     }
+    calibration.pairs().forEach(heads -> heads.forEach(books -> put(out, books)));
     byte[] bytes = new byte[out.position()];
     out.flip().get(bytes);
     return bytes;
+  }
+
+  private static int pairBytes(List<List<List<LearnedPairs>>> pairs) {
+    int bytes = 0;
+    for (List<List<LearnedPairs>> heads : pairs) {
+      for (List<LearnedPairs> books : heads) {
+        bytes++;
+        for (LearnedPairs book : books) {
+          bytes += 1 + book.tables().size() * (4 + 2 * PairTable.codewords(book.width()));
+        }
+      }
+    }
+    return bytes;
+  }
+
+  private static void put(ByteBuffer out, List<LearnedPairs> books) {
+    out.put((byte) books.size());
+    for (LearnedPairs book : books) {
+      out.put((byte) (book.role() == Role.KEY ? book.width() : -book.width()));
+      book.tables().forEach(table -> out.putFloat(table.step()).put(table.levels()));
+    }
   }
 
   private static void put(ByteBuffer out, float[] values) {
@@ -69,10 +98,18 @@ final class CalibrationBytes {
       }
       keys.add(heads);
     }
+    List<List<List<LearnedPairs>>> pairs = new ArrayList<>();
+    for (int layer = 0; layer < layers && (layer > 0 || in.hasRemaining()); layer++) {
+      List<List<LearnedPairs>> heads = new ArrayList<>();
+      for (int head = 0; head < kvHeads; head++) {
+        heads.add(readBooks(in, headDim));
+      }
+      pairs.add(heads);
+    }
     if (in.hasRemaining()) {
       throw new IllegalArgumentException(in.remaining() + " bytes behind the last head");
     }
-    return new Calibration(headDim, keys);
+    return new Calibration(headDim, keys, pairs);
   }
 
   private static @Nullable LearnedKeys readHead(ByteBuffer in, int dim) {
@@ -87,6 +124,26 @@ final class CalibrationBytes {
       }
       default -> throw new IllegalArgumentException("a head of kind " + kind);
     };
+  }
+
+  private static List<LearnedPairs> readBooks(ByteBuffer in, int dim) {
+    List<LearnedPairs> books = new ArrayList<>();
+    for (int left = take(in, 1).get(); left > 0; left--) {
+      int kind = take(in, 1).get();
+      int width = Math.abs(kind);
+      if (width < 1 || width > 3) {
+        throw new IllegalArgumentException("codewords of " + width + " bits");
+      }
+      List<PairTable> tables = new ArrayList<>();
+      for (int pair = 0; pair < dim / 2; pair++) {
+        float step = floats(in, 1)[0];
+        var levels = new byte[2 * PairTable.codewords(width)];
+        take(in, levels.length).get(levels);
+        tables.add(new PairTable(step, levels));
+      }
+      books.add(new LearnedPairs(kind > 0 ? Role.KEY : Role.VALUE, width, tables));
+    }
+    return books;
   }
 
   private static float[] floats(ByteBuffer in, int count) {

@@ -3,8 +3,10 @@ package dev.tessera.models.calibration;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
+import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.TileShape;
 import dev.tessera.models.Model;
@@ -17,7 +19,8 @@ import java.util.function.DoubleConsumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
-/// Learns what a model's keys are like, by running it over [CalibrationTexts] and listening.
+/// Learns what a model's keys (and values, where codewords are wanted) are like, by running it over
+/// [CalibrationTexts] and listening.
 public final class Calibrator {
 
   /// Counts up whenever the same model and texts would give another calibration.
@@ -36,11 +39,15 @@ public final class Calibrator {
   private final SessionLimits limits;
   private final List<Rotation> rotations; // [ropes]
   private final List<List<@Nullable KeyMoments>> moments = new ArrayList<>(); // [layers][kvHeads]
+  private final PairDemand demand;
+  private final List<List<TileSamples>> samples = new ArrayList<>(); // the same, or empty
 
   /// @param session that serves nobody yet: slabs from 0 on are used, and given back
   /// @param limits with which the session was loaded
-  public Calibrator(DecoderSession session, SessionLimits limits) {
+  /// @param demand the codewords to learn beside what is always learned
+  public Calibrator(DecoderSession session, SessionLimits limits, PairDemand demand) {
     this.session = session;
+    this.demand = demand;
     this.spec = session.spec();
     this.limits = limits;
     rotations = spec.ropes().stream().map(Rotation::new).toList();
@@ -51,15 +58,22 @@ public final class Calibrator {
         heads.add(cools ? new KeyMoments(rotations.get(layer.rope()), spec.headDim()) : null);
       }
       moments.add(heads);
+      if (!demand.isEmpty()) {
+        samples.add(
+            IntStream.range(0, spec.kvHeads())
+                .mapToObj(head -> new TileSamples(spec.headDim(), demand))
+                .toList());
+      }
     }
   }
 
   /// Learns in a session of its own, which it loads and closes.
   ///
   /// @param context tokens of the longest sequences that will be served
+  /// @param demand the codewords to learn beside what is always learned
   /// @param progress called with the share that is done, from 0 to 1
   public static Calibration learn(
-      Backend backend, Model model, int context, DoubleConsumer progress) {
+      Backend backend, Model model, int context, PairDemand demand, DoubleConsumer progress) {
     DecoderSpec spec = model.spec();
     int[] slabs = new int[spec.kv().groups().size()];
     int longest =
@@ -71,7 +85,7 @@ public final class Calibrator {
     var limits = new SessionLimits(MOST_CHUNK_TOKENS, 1, 1, slabs);
     try (DecoderSession session =
         backend.load(spec, model.weights(), limits, share -> progress.accept(LOAD_SHARE * share))) {
-      return new Calibrator(session, limits)
+      return new Calibrator(session, limits, demand)
           .learn(
               model.tokenizer(),
               context,
@@ -142,6 +156,10 @@ public final class Calibrator {
                 }
                 int key = at + (spec.heads() + kvHead) * dim;
                 head.addKey(vectors, key, firstPosition + row, positions[row]);
+                if (!demand.isEmpty()) {
+                  int value = key + spec.kvHeads() * dim;
+                  samples.get(layer).get(kvHead).add(vectors, key, value, firstPosition + row);
+                }
               }
             });
   }
@@ -178,6 +196,7 @@ public final class Calibrator {
     List<TurnMoments> turns =
         rotations.stream().map(rotation -> new TurnMoments(rotation, tiles)).toList();
     List<List<@Nullable LearnedKeys>> keys = new ArrayList<>();
+    List<List<List<LearnedPairs>>> pairs = new ArrayList<>();
     for (int layer = 0; layer < moments.size(); layer++) {
       int rope = spec.layers().get(layer).rope();
       @Nullable LearnedKeys[] learned = new @Nullable LearnedKeys[spec.kvHeads()];
@@ -193,8 +212,25 @@ public final class Calibrator {
                         : LearnedKeys.of(sums, rotations.get(rope), turns.get(rope), context);
               });
       keys.add(Collections.unmodifiableList(Arrays.asList(learned)));
+      if (!demand.isEmpty()) {
+        pairs.add(pairs(layer, learned));
+      }
       progress.accept(PASS_SHARE + (1 - PASS_SHARE) * (layer + 1) / moments.size());
     }
-    return new Calibration(spec.headDim(), keys);
+    return new Calibration(spec.headDim(), keys, pairs);
+  }
+
+  /// The codewords of a layer's heads, for keys as they are coded: without their turning mean.
+  private List<List<LearnedPairs>> pairs(int layer, @Nullable LearnedKeys[] learned) {
+    RopeSpec rope = spec.ropes().get(spec.layers().get(layer).rope());
+    return IntStream.range(0, learned.length)
+        .parallel()
+        .mapToObj(
+            head -> {
+              LearnedKeys keys = learned[head];
+              float[] mean = keys == null ? null : keys.mean();
+              return samples.get(layer).get(head).learn(mean == null ? null : new Turn(mean, rope));
+            })
+        .toList();
   }
 }

@@ -2,13 +2,17 @@ package dev.tessera.models.calibration;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.tessera.kernels.codec.PairTable;
+import dev.tessera.kvcache.CodedFormat.Role;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -57,7 +61,15 @@ final class CalibrationCacheTest {
       }
       keys.add(heads);
     }
-    return new Calibration(DIM, keys);
+    List<PairTable> tables = Stream.generate(() -> pairs(random)).limit(DIM / 2).toList();
+    List<LearnedPairs> books =
+        List.of(new LearnedPairs(Role.KEY, 2, tables), new LearnedPairs(Role.VALUE, 2, tables));
+    return new Calibration(
+        DIM, keys, List.of(List.of(books, List.of(), books), Collections.nCopies(3, List.of())));
+  }
+
+  private static PairTable pairs(Random random) {
+    return PairTable.of(random.doubles(2 * PairTable.codewords(2), -1, 1).toArray());
   }
 
   private static float[] floats(Random random, int count) {
@@ -85,6 +97,11 @@ final class CalibrationCacheTest {
     assertEquals(1, learned.get());
     assertArrayEquals(first.epoch(), second.epoch());
     assertArrayEquals(first.keys(0, 2).forward(), second.keys(0, 2).forward());
+    assertArrayEquals(
+        first.pairs(Role.VALUE, 0, 2, 2).get(3).levels(),
+        second.pairs(Role.VALUE, 0, 2, 2).get(3).levels());
+    assertNull(second.pairs(Role.VALUE, 0, 2, 3));
+    assertNull(second.pairs(Role.KEY, 1, 0, 2));
     get(model(), folder.resolve("other"), new byte[] {9});
     assertEquals(2, learned.get());
   }

@@ -4,13 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.scalar.ScalarBackend;
+import dev.tessera.kvcache.CodedFormat.Role;
 import dev.tessera.models.Model;
 import dev.tessera.models.Models;
 import dev.tessera.models.testing.ReferenceFiles;
@@ -19,6 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,6 +31,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 final class CalibratorTest {
 
   private static final int BLOCKS = 3;
+  private static final PairDemand DEMAND =
+      new PairDemand(new TreeSet<>(List.of(2)), new TreeSet<>(List.of(2, 3)));
 
   @TempDir Path folder;
 
@@ -37,7 +43,7 @@ final class CalibratorTest {
     var limits = new SessionLimits(100, 1, 1, slabs);
     try (Backend backend = new ScalarBackend();
         DecoderSession session = backend.load(spec, model.weights(), limits, share -> {})) {
-      return new Calibrator(session, limits).learn(model.tokenizer(), 4096, shares::add);
+      return new Calibrator(session, limits, DEMAND).learn(model.tokenizer(), 4096, shares::add);
     }
   }
 
@@ -60,9 +66,20 @@ final class CalibratorTest {
           assertEquals(cools, keys != null);
           if (keys != null) {
             assertNotNull(new CalibratedKeys(first, spec).spectrum(layer, head));
+            learnsWhatIsAskedFor(new CalibratedKeys(first, spec), layer, head, spec.headDim());
           }
         }
       }
+    }
+  }
+
+  private static void learnsWhatIsAskedFor(
+      CalibratedKeys learned, int layer, int head, int headDim) {
+    assertNull(learned.pairs(Role.KEY, layer, head, 3));
+    for (Role role : Role.values()) {
+      List<PairTable> tables = learned.pairs(role, layer, head, 2);
+      assertEquals(headDim / 2, tables.size());
+      assertEquals(headDim / 2, tables.stream().map(PairTable::levels).distinct().count());
     }
   }
 

@@ -7,6 +7,7 @@ import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
 import dev.tessera.models.calibration.Calibrator;
+import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.server.eval.EvaluationReport;
 import dev.tessera.server.eval.PolicyComparison;
 import dev.tessera.server.http.Texts;
@@ -124,7 +125,11 @@ final class EvalCommand extends ConfiguredCommand {
                     context,
                     () ->
                         Calibrator.learn(
-                            backend, model, context, progress.share("learning keys"))));
+                            backend,
+                            model,
+                            context,
+                            PairDemand.of(policy),
+                            progress.share("learning keys"))));
     out.println(comparison.title());
     out.println(EvaluationReport.HEADER);
     out.flush();

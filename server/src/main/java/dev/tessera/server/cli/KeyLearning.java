@@ -8,6 +8,7 @@ import dev.tessera.models.Model;
 import dev.tessera.models.calibration.CalibratedKeys;
 import dev.tessera.models.calibration.Calibration;
 import dev.tessera.models.calibration.CalibrationCache;
+import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.models.hub.ModelStore;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -35,11 +36,13 @@ final class KeyLearning {
     }
     byte[] element = backend.exactElement().name().getBytes(StandardCharsets.UTF_8);
     byte[] fingerprint = model.fingerprint();
+    byte[] demand = PairDemand.of(policy).bytes();
     byte[] inputs =
-        ByteBuffer.allocate(fingerprint.length + 4 + element.length)
+        ByteBuffer.allocate(fingerprint.length + 4 + element.length + demand.length)
             .put(fingerprint)
             .putInt(context)
             .put(element)
+            .put(demand)
             .array();
     var cache =
         new CalibrationCache(

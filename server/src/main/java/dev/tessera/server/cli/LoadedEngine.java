@@ -12,6 +12,7 @@ import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
 import dev.tessera.models.calibration.Calibrator;
+import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.models.hub.ModelReference;
 import dev.tessera.models.hub.ModelStore;
 import dev.tessera.models.template.ChatTemplate;
@@ -136,7 +137,7 @@ final class LoadedEngine implements AutoCloseable {
                     path,
                     config.contextTokens(),
                     () ->
-                        new Calibrator(session, limits)
+                        new Calibrator(session, limits, PairDemand.of(policy))
                             .learn(
                                 model.tokenizer(),
                                 config.contextTokens(),

@@ -12,6 +12,7 @@ import dev.tessera.models.Model;
 import dev.tessera.models.Models;
 import dev.tessera.models.calibration.CalibratedKeys;
 import dev.tessera.models.calibration.Calibrator;
+import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.models.testing.ReferenceFiles;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
@@ -85,7 +86,9 @@ final class CacheFidelityTest {
         Model model = Models.open(ReferenceFiles.smolLm2())) {
       int context = model.spec().maxPositions();
       KeyKnowledge keys =
-          new CalibratedKeys(Calibrator.learn(backend, model, context, share -> {}), model.spec());
+          new CalibratedKeys(
+              Calibrator.learn(backend, model, context, PairDemand.NONE, share -> {}),
+              model.spec());
       var comparison =
           new PolicyComparison(
               backend, model, new PolicyComparison.Size(tokens, false, 5), true, policy -> keys);
