@@ -9,8 +9,11 @@
 typedef struct {
   int64_t rows, stride; /* elements between rows of `query`: the head dimension, padded to 16 */
   const float *query;   /* [rows][stride], scaled and turned */
-  int16_t *levels;      /* [rows][stride]: in the basis, by 15 bits; of a tile, with scales per channel */
-  float *scale;         /* [rows]: what one of them is worth */
+  int16_t *levels;      /* [rows][stride]: in the basis, in the order of grades; of a tile, with
+                         * scales per channel */
+  int8_t *bytes;        /* the same, each quad in the order of a level stream; not of TS_FINE */
+  int32_t *sums;        /* [rows][TS_MAX_GROUPS]: of a group's levels */
+  float *scale;         /* [TS_GRADES][rows]: what one of them is worth */
   float *turn;          /* [rows][2][pairs]: what the mean's turning pairs contribute, with a turn */
   float *rest;          /* [rows]: what its other elements contribute */
 } ts_coded_query;
@@ -18,9 +21,9 @@ typedef struct {
 /* What one thread needs beside it. */
 typedef struct {
   int16_t pairs[TS_MAX_DIM * TS_BLOCK_TOKENS]; /* levels, [depth / 2][lanes][2] */
-  int16_t *weights;                            /* [rows][64] */
-  float *weight_scale;                         /* [rows] */
-  float *base;                                 /* [rows]: what a row's scores begin with */
+  int16_t *weights;                            /* [TS_GRADES][rows][64] */
+  uint8_t *weight_bytes;                       /* the same, each quad in the order of a level stream */
+  float *weight_scale;                         /* [TS_GRADES][rows] */
 } ts_coded_scratch;
 
 /* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
@@ -38,6 +41,14 @@ typedef struct {
 
 /* Brings the queries into the code's form. */
 void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q);
+
+/* scores[row][64] += what the mean's turn gives them, in the tile of block `block`. */
+void TS(add_turn)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q, float *scores);
+
+/* The weights of a tile's tokens, times their scales, as integers of the grades that the code has; as
+ * bytes where a fused product takes them so. */
+void TS(code_weights)(const ts_code *code, int64_t rows, const float *weights,
+                      const float *token_scale, int is_fused, ts_coded_scratch *scratch);
 
 /* scores[row][64] of a tile of block `block`. Fetches `next` ahead, unless it is null. */
 void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,

@@ -88,6 +88,28 @@ static void fill_lookup(int32_t width, const int8_t *levels, int8_t lookup[4][16
   }
 }
 
+static int32_t grade_of(const ts_code *code, int32_t width) {
+  if (width == 0) return TS_GRADES;
+  if (width > 4 || code->coding != TS_CODING_TOKENS) return TS_FINE;
+  return width == 4 ? TS_BYTES : TS_COARSE;
+}
+
+static void order_by_grade(ts_code *code) {
+  int32_t at = 0;
+  code->is_whole = code->coding == TS_CODING_TOKENS && code->dim % TS_GROUP_CHANNELS == 0;
+  for (int32_t grade = 0; grade <= TS_GRADES; grade++) {
+    code->grades[grade] = at;
+    for (int32_t i = 0; grade < TS_GRADES && i < code->group_count; i++) {
+      ts_code_group *g = &code->groups[i];
+      g->grade = grade_of(code, g->levels.width);
+      if (g->grade == TS_GRADES) code->is_whole = 0;
+      if (g->grade != grade) continue;
+      g->graded_at = at;
+      at += g->channels;
+    }
+  }
+}
+
 static void find_runs(ts_code *code) {
   for (int32_t g = code->group_count - 1; g >= 0; g--) {
     ts_code_group *a = &code->groups[g], *b = a + 1;
@@ -114,6 +136,7 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
     fill_lookup(width, g->levels.levels, g->lookup);
     for (int32_t i = g->first; i < g->first + g->channels; i++) code->unit[i] = code->sigma[i] * step;
     find_runs(code);
+    order_by_grade(code);
   }
   if (g->full.width != g->levels.width) code->is_cut = 1;
 }
@@ -134,6 +157,7 @@ void ts_code_pair(ts_code *code, int32_t pair, int32_t count, float step, const 
     fill_lookup(width, p->levels[i], p->lookup[i]);
     code->unit[2 * pair + i] = step;
   }
+  order_by_grade(code);
 }
 
 void ts_code_free(ts_code *code) {

@@ -35,10 +35,18 @@ typedef struct {
   int8_t lookup[2][4][16]; /* the same as ts_code_group has them */
 } ts_pair;
 
+/* How finely queries and weights are taken for a group's products, by the width of its codes: their own
+ * error is to stay small beside the codes'. Of codes of pairs and with scales per channel, always
+ * finely. With 15 bits a product is of 16 bits by 16; with few, of
+ * bytes by bytes, where two (4 bits) or four of them (3 bits and below) add up within 16 bits. */
+enum { TS_FINE, TS_BYTES, TS_COARSE, TS_GRADES };
+
 typedef struct {
   int32_t first, channels;
   int32_t first_code, codes, code_width; /* of a token: one for each channel, or for each pair */
   int32_t run_end;   /* groups from here up to it are looked up alike */
+  int32_t grade;     /* or TS_GRADES, where nothing is stored */
+  int32_t graded_at; /* the group's place among the channels in the order of their grades */
   int64_t at;        /* of its codes in the tile */
   ts_levels levels;  /* as stored */
   ts_levels full;    /* as encoded, before planes were dropped */
@@ -51,6 +59,8 @@ typedef struct {
   int32_t dim, group_count, coding, is_key, is_centred, spared;
   int32_t is_cut;   /* some group stores fewer planes than it was encoded with */
   int32_t is_bytes; /* eight bits in every group */
+  int32_t is_whole; /* every group has 16 channels, each with a code */
+  int32_t grades[TS_GRADES + 1]; /* where each grade's channels begin, in that order */
   int64_t scales_at, zeros_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
   ts_code_group groups[TS_MAX_GROUPS];
   float sigma[TS_MAX_DIM]; /* a channel's unit */

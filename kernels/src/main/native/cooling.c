@@ -76,13 +76,15 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
   int64_t rows = d->partial_rows, dim = (d->head_dim + 15) / 16 * 16;
   ts_cold *cold = ts_take(arena, 1, sizeof *cold);
   ts_cold unused, *c = arena->base ? cold : &unused;
-  c->coded.weights = ts_take(arena, rows * TS_BLOCK_TOKENS, sizeof(int16_t));
-  c->coded.weight_scale = ts_take(arena, rows, sizeof(float));
-  c->coded.base = ts_take(arena, rows, sizeof(float));
+  c->coded.weights = ts_take(arena, TS_GRADES * rows * TS_BLOCK_TOKENS, sizeof(int16_t));
+  c->coded.weight_bytes = ts_take(arena, TS_GRADES * rows * TS_BLOCK_TOKENS, sizeof(uint8_t));
+  c->coded.weight_scale = ts_take(arena, TS_GRADES * rows, sizeof(float));
   for (int32_t form = 0; form < d->rule.forms; form++) {
     c->queries[form] = (ts_coded_query){
         .levels = ts_take(arena, rows * dim, sizeof(int16_t)),
-        .scale = ts_take(arena, rows, sizeof(float)),
+        .bytes = ts_take(arena, rows * dim, sizeof(int8_t)),
+        .sums = ts_take(arena, rows * TS_MAX_GROUPS, sizeof(int32_t)),
+        .scale = ts_take(arena, TS_GRADES * rows, sizeof(float)),
         .turn = ts_take(arena, rows * dim, sizeof(float)),
         .rest = ts_take(arena, rows, sizeof(float)),
     };

@@ -10,11 +10,14 @@
 #define TS_FUSES (TS_LEVEL == 2)
 enum { TS_FUSED_ROWS = 6 };
 
+/* scores += the products with a tile of keys. */
 void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                      const float *token_scale, const float *base, float *scores,
-                      const uint8_t *next);
+                      const float *token_scale, float *scores, const uint8_t *next);
+
+/* out = out * decay + the products of the scratch's weights with a tile of values; not for codes with a
+ * group of 8 channels or of width 0. */
 void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
-                      const int16_t *weights, const float *weight_scale, const float *decay,
-                      float *out, int64_t stride, const uint8_t *next);
+                      const ts_coded_scratch *s, const float *decay, float *out, int64_t stride,
+                      const uint8_t *next);
 
 #endif

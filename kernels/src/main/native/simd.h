@@ -158,6 +158,11 @@ INLINE void vf_store_half(uint16_t *p, vf v) {
 
 #endif
 
+/* `count` is a multiple of LANES. */
+INLINE void vf_fill(float *to, int count, float x) {
+  for (int i = 0; i < count; i += LANES) vf_store(to + i, vf_all(x));
+}
+
 /* Sum of the lanes: the upper half onto the lower, then quarters, and so on. */
 #if TS_LEVEL >= 2
 INLINE __m256 fold_sum(vf v) {

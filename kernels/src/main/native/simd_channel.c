@@ -13,7 +13,7 @@ static void load_channels(const ts_code *code, const uint8_t *at, float *x) {
 }
 
 void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                       float *base) {
+                       float *scores) {
   float scale[TS_MAX_DIM] = {0}, zero[TS_MAX_DIM] = {0}, scaled[TS_MAX_DIM];
   load_channels(code, tile + code->scales_at, scale);
   load_channels(code, tile + code->zeros_at, zero);
@@ -24,8 +24,10 @@ void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_
       sum = vf_fma(vf_load(query + i), vf_load(zero + i), sum);
       vf_store(scaled + i, vf_load(query + i) * vf_load(scale + i));
     }
-    base[r] = vf_sum(sum);
-    q->scale[r] = quantise(scaled, (int)q->stride, q->levels + r * q->stride);
+    vf_fill(scores + r * TOKENS, TOKENS, vf_sum(sum));
+    vf inverse;
+    q->scale[r] = step_of(scaled, (int)q->stride, TS_FINE_STEPS, &inverse);
+    to_levels(scaled, (int)q->stride, inverse, q->levels + r * q->stride);
   }
 }
 

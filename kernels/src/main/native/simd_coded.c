@@ -111,17 +111,17 @@ INLINE void multiply(const int R, const int V, int64_t depth, const int16_t *a, 
 
 INLINE vf vf_of(vi x) { return __builtin_convertvector(x, vf); }
 
-/* scores = base + the products with S slices of keys, by the tokens' and the rows' scales. */
+/* scores += the products with S slices of keys, by the tokens' and the rows' scales. */
 INLINE void score_block(const int R, const int S, int64_t depth, const int16_t *a, int64_t a_stride,
                         const int16_t *b, const float *token_scale, const float *row_scale,
-                        const float *base, float *scores) {
+                        float *scores) {
   vi sum[BLOCK_ROWS][4 * VECTORS];
   multiply(R, S * VECTORS, depth, a, a_stride, b, 2 * TOKENS, sum);
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < S * VECTORS; v++) {
       vf scale = vf_load(token_scale + v * LANES) * vf_all(row_scale[r]);
-      vf score = vf_fma(vf_of(sum[r][v]), scale, vf_all(base[r]));
-      vf_store(scores + r * TOKENS + v * LANES, score);
+      float *at = scores + r * TOKENS + v * LANES;
+      vf_store(at, vf_fma(vf_of(sum[r][v]), scale, vf_load(at)));
     }
   }
 }
@@ -155,15 +155,19 @@ INLINE void value_block(const int R, const int V, const int lanes, const int16_t
 #define EACH_COUNT(CASE) CASE(1) CASE(2)
 #endif
 
-static void score_slice(int64_t rows, int64_t depth, const ts_coded_query *q, const int16_t *pairs,
-                        const float *token_scale, const float *base, float *scores) {
-  EACH_BLOCK(rows) {
-    int64_t first = BLOCK_FIRST(rows);
-    switch (BLOCK_COUNT(rows)) {
-#define SCORE(R)                                                                               \
-  case R:                                                                                      \
-    score_block(R, 1, depth, q->levels + first * q->stride, q->stride, pairs, token_scale,     \
-                q->scale + first, base + first, scores + first * TOKENS);                      \
+/* scores += a slice's products in the channels of one grade. */
+static void score_slice(const ts_code *code, int grade, const ts_coded_query *q,
+                        const int16_t *pairs, const float *token_scale, float *scores) {
+  int64_t begin = code->grades[grade], depth = (code->grades[grade + 1] - begin) / 2;
+  const int16_t *levels = q->levels + begin, *b = pairs + begin * TOKENS;
+  const float *scale = q->scale + grade * q->rows;
+  EACH_BLOCK(q->rows) {
+    int64_t first = BLOCK_FIRST(q->rows);
+    switch (BLOCK_COUNT(q->rows)) {
+#define SCORE(R)                                                                          \
+  case R:                                                                                 \
+    score_block(R, 1, depth, levels + first * q->stride, q->stride, b, token_scale,       \
+                scale + first, scores + first * TOKENS);                                  \
     break;
       EACH_COUNT(SCORE)
     }
@@ -173,136 +177,22 @@ static void score_slice(int64_t rows, int64_t depth, const ts_coded_query *q, co
 static void value_group(int64_t rows, const ts_code_group *g, const float *unit,
                         const float *decay, float *out, int64_t stride,
                         const ts_coded_scratch *s) {
+  const int16_t *weights = s->weights + g->grade * rows * TOKENS;
+  const float *scale = s->weight_scale + g->grade * rows;
   EACH_BLOCK(rows) {
     int64_t first = BLOCK_FIRST(rows);
     switch (BLOCK_COUNT(rows)) {
 #define MIX(R)                                                                                   \
   case R:                                                                                        \
-    value_block(R, VECTORS, TS_GROUP_CHANNELS, s->weights + first * TOKENS, s->pairs, unit,      \
-                s->weight_scale + first, decay + first, out + g->first + first * stride, stride); \
+    value_block(R, VECTORS, TS_GROUP_CHANNELS, weights + first * TOKENS, s->pairs, unit,         \
+                scale + first, decay + first, out + g->first + first * stride, stride);          \
     break;
       EACH_COUNT(MIX)
     }
   }
 }
 
-/* ---- queries ---- */
-
-/* H x, or backwards: every power of two in the dimension is a block of its own. */
-static void hadamard(const ts_code *code, float *x, int backwards) {
-  int dim = code->dim;
-  if (!backwards) {
-    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
-  }
-  for (int first = 0, block; first < dim; first += block) {
-    for (block = 1; 2 * block <= dim - first;) block *= 2;
-    for (int half = 1; half < block; half *= 2) {
-      for (int i = first; i < first + block; i += 2 * half) {
-        for (int j = i; j < i + half; j++) {
-          float a = x[j], b = x[j + half];
-          x[j] = a + b;
-          x[j + half] = a - b;
-        }
-      }
-    }
-    float unit = (float)(1 / sqrt((double)block));
-    for (int i = first; i < first + block; i++) x[i] *= unit;
-  }
-  if (backwards) {
-    for (int i = 0; i < dim; i++) x[i] *= code->sign[i];
-  }
-}
-
-/* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
-static void prepare_turn(const ts_code *code, const ts_turn_table *turn, const float *query,
-                         float *coefficient, float *rest) {
-  int pairs = turn->pairs;
-  for (int p = 0; p < pairs; p++) {
-    int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + pairs : 2 * p + 1;
-    coefficient[p] = query[i] * code->turn[i] + query[j] * code->turn[j];
-    coefficient[pairs + p] = query[j] * code->turn[i] - query[i] * code->turn[j];
-  }
-  float sum = 0;
-  for (int i = 2 * pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
-  *rest = sum;
-}
-
-void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q) {
-  int dim = code->dim;
-  for (int64_t r = 0; r < q->rows; r++) {
-    const float *query = q->query + r * q->stride;
-    float y[TS_MAX_DIM] = {0};
-    if (code->query) {
-      for (int i = 0; i < dim; i++) {
-        const float *row = code->query + i * dim;
-        for (int j = 0; j < dim; j++) y[j] += query[i] * row[j];
-      }
-    } else {
-      memcpy(y, query, (size_t)dim * sizeof *y);
-      if (code->coding != TS_CODING_CHANNELS) hadamard(code, y, 0);
-    }
-    for (int i = 0; i < dim; i++) y[i] *= code->unit[i];
-    q->scale[r] = quantise(y, (int)q->stride, q->levels + r * q->stride);
-    if (code->turn) prepare_turn(code, turn, query, q->turn + r * 2 * turn->pairs, q->rest + r);
-  }
-}
-
-void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t stride) {
-  for (int64_t r = 0; r < rows; r++) hadamard(code, out + r * stride, 1);
-}
-
 /* ---- the scores of a tile ---- */
-
-enum { HALF = TOKENS / 2, PARTS = HALF / LANES };
-
-/* plus += a * even, minus += b * odd: one term of a tile's upper half. */
-INLINE void add_terms(float a, float b, const float *term, vf *plus, vf *minus) {
-  UNROLL for (int v = 0; v < PARTS; v++) {
-    plus[v] = vf_fma(vf_all(a), vf_load(term + v * LANES), plus[v]);
-    minus[v] = vf_fma(vf_all(b), vf_load(term + HALF + v * LANES), minus[v]);
-  }
-}
-
-/* scores += the mean's share. Around the tile's middle the cosines are even, the sines odd. */
-static void add_turn(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
-                     float *scores) {
-  const int pairs = turn->pairs;
-  const float *cosine = turn->middle + block * 2 * pairs, *sine = cosine + pairs;
-  for (int64_t r = 0; r < q->rows; r++) {
-    const float *c = q->turn + r * 2 * pairs, *s = c + pairs;
-    float a[TS_MAX_DIM / 2], b[TS_MAX_DIM / 2];
-    for (int p = 0; p < pairs; p++) {
-      a[p] = c[p] * cosine[p] + s[p] * sine[p];
-      b[p] = s[p] * cosine[p] - c[p] * sine[p];
-    }
-    vf plus[PARTS], minus[PARTS], even = vf_all(0), odd = vf_all(0);
-    UNROLL for (int v = 0; v < PARTS; v++) {
-      plus[v] = vf_all(q->rest[r]);
-      minus[v] = vf_all(0);
-    }
-    for (int p = 0; p < turn->fast; p++) {
-      add_terms(a[p], b[p], turn->inside + p * TOKENS, plus, minus);
-    }
-    const float *slow = turn->slow;
-    for (int p = turn->fast; p < pairs; p++, slow += 2 * TS_TURN_STRIDE) {
-      even = vf_fma(vf_all(a[p]), vf_load(slow), even);
-      odd = vf_fma(vf_all(b[p]), vf_load(slow + TS_TURN_STRIDE), odd);
-    }
-    float evens[LANES], odds[LANES];
-    vf_store(evens, even);
-    vf_store(odds, odd);
-    UNROLL for (int i = 0; i < TS_TURN_TERMS; i++) {
-      add_terms(evens[i], odds[i], turn->powers + i * TOKENS, plus, minus);
-    }
-    float *score = scores + r * TOKENS, before[HALF];
-    UNROLL for (int v = 0; v < PARTS; v++) {
-      float *after = score + HALF + v * LANES;
-      vf_store(after, vf_load(after) + (plus[v] + minus[v]));
-      vf_store(before + v * LANES, plus[v] - minus[v]);
-    }
-    for (int i = 0; i < HALF; i++) score[HALF - 1 - i] += before[i];
-  }
-}
 
 INLINE float half_at(const uint8_t *at) {
   uint16_t half[LANES] = {0};
@@ -310,9 +200,13 @@ INLINE float half_at(const uint8_t *at) {
   return vf_load_half(half)[0];
 }
 
-/* A row's product with the tile's mean, which all of its scores have. */
-static void mean_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                        float *base) {
+/* What all scores of a row have: its product with the tile's mean. */
+static void begin_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                         float *scores) {
+  if (!code->is_centred) {
+    for (int64_t r = 0; r < q->rows; r++) vf_fill(scores + r * TOKENS, TOKENS, 0);
+    return;
+  }
   typedef int8_t vmean __attribute__((vector_size(LANES)));
   enum { MOST = TS_MAX_DIM / LANES };
   vf mean[MOST];
@@ -335,7 +229,7 @@ static void mean_scores(const ts_code *code, const uint8_t *tile, const ts_coded
       odd = vf_fma(vf_load(query + (i + 1) * LANES), mean[i + 1], odd);
     }
     if (i < vectors) even = vf_fma(vf_load(query + i * LANES), mean[i], even);
-    base[r] = vf_sum(even + odd) * scale;
+    vf_fill(scores + r * TOKENS, TOKENS, vf_sum(even + odd) * scale);
   }
 }
 
@@ -369,26 +263,26 @@ INLINE void load_scales(const uint8_t *at, float *scale) {
   UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(scale + t, vf_load_half(half + t));
 }
 
-/* Unpacks a tile of keys for all rows. */
+/* scores += the products with a tile of keys, which is unpacked for all rows. */
 static void score_many(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                       const float *token_scale, const float *base, float *scores,
-                       const uint8_t *next, ts_coded_scratch *s) {
+                       const float *token_scale, float *scores, const uint8_t *next,
+                       ts_coded_scratch *s) {
   for (int g = 0; g < code->group_count; g++) {
     const ts_code_group *group = &code->groups[g];
-    int16_t *pairs = s->pairs + group->first * TOKENS;
-    int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
+    if (group->grade == TS_GRADES) continue;
+    int16_t *pairs = s->pairs + group->graded_at * TOKENS;
     if (code->pairs) {
       TS(pairs_of_keys)(code, group, tile + group->at, pairs);
-    } else if (bytes) {
-      unpack_keys(group, tile + group->at, pairs);
     } else {
-      memset(pairs, 0, (size_t)group->channels * TOKENS * sizeof *pairs);
+      unpack_keys(group, tile + group->at, pairs);
     }
-    fetch(next, group->at, group->at + bytes);
+    fetch(next, group->at, group->at + (int64_t)group->channels * TOKENS / 8 * group->levels.width);
   }
-  for (int slice = 0; slice < TOKENS / SLICE; slice++) {
-    score_slice(q->rows, code->dim / 2, q, s->pairs + slice * SLICE * 2, token_scale + slice * SLICE,
-                base, scores + slice * SLICE);
+  for (int slice = 0; slice < TOKENS; slice += SLICE) {
+    for (int grade = 0; grade < TS_GRADES; grade++) {
+      if (code->grades[grade] == code->grades[grade + 1]) continue;
+      score_slice(code, grade, q, s->pairs + slice * 2, token_scale + slice, scores + slice);
+    }
   }
 }
 
@@ -397,51 +291,57 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
                      const uint8_t *next, ts_coded_scratch *s) {
   float token_scale[TOKENS];
   if (code->coding == TS_CODING_CHANNELS) {
-    TS(channel_query)(code, tile, q, s->base);
-    UNROLL for (int t = 0; t < TOKENS; t += LANES) vf_store(token_scale + t, vf_all(1));
+    vf_fill(token_scale, TOKENS, 1);
+    TS(channel_query)(code, tile, q, scores);
   } else {
     load_scales(tile + code->scales_at, token_scale);
-    if (code->is_centred) {
-      mean_scores(code, tile, q, s->base);
-    } else {
-      memset(s->base, 0, (size_t)q->rows * sizeof *s->base);
-    }
+    begin_scores(code, tile, q, scores);
   }
-  if (TS_FUSES && q->rows <= TS_FUSED_ROWS && !code->pairs) {
-    TS(fused_scores)(code, tile, q, token_scale, s->base, scores, next);
+  if (TS_FUSES && q->rows <= TS_FUSED_ROWS && code->coding == TS_CODING_TOKENS) {
+    TS(fused_scores)(code, tile, q, token_scale, scores, next);
   } else {
-    score_many(code, tile, q, token_scale, s->base, scores, next, s);
+    score_many(code, tile, q, token_scale, scores, next, s);
   }
   fetch(next, code->scales_at, code->bytes);
-  if (code->turn) add_turn(turn, block, q, scores);
+  if (code->turn) TS(add_turn)(turn, block, q, scores);
   if (code->spared) score_spared(code, tile, q, scores);
 }
 
 /* ---- the values of a tile ---- */
 
+/* out = out * decay: of a group of values nothing is stored, as they are all zero. */
+static void decay_group(const ts_code_group *g, int64_t rows, const float *decay, float *out,
+                        int64_t stride) {
+  for (int64_t r = 0; r < rows; r++) {
+    float *at = out + g->first + r * stride;
+    for (int c = 0; c < g->channels; c++) at[c] *= decay[r];
+  }
+}
+
 /* Unpacks each group of a tile's values for all rows. */
 static void mix_many(const ts_code *code, const uint8_t *tile, int64_t rows, const float *decay,
                      float *out, int64_t stride, const uint8_t *next, ts_coded_scratch *s) {
-  for (int g = 0; g < code->group_count; g++) {
-    const ts_code_group *group = &code->groups[g];
-    int64_t bytes = (int64_t)group->channels * TOKENS / 8 * group->levels.width;
-    float unit[SLICE] = {0};
-    memcpy(unit, code->unit + group->first, (size_t)group->channels * sizeof *unit);
-    if (code->pairs) {
-      TS(pairs_of_values)(code, group, tile + group->at, s->pairs);
-    } else if (bytes) {
-      unpack_values(group, tile + group->at, s->pairs);
-    } else {
-      memset(s->pairs, 0, TOKENS * SLICE * sizeof *s->pairs);
+  for (int i = 0; i < code->group_count; i++) {
+    const ts_code_group *g = &code->groups[i];
+    if (g->grade == TS_GRADES) {
+      decay_group(g, rows, decay, out, stride);
+      continue;
     }
-    if (group->channels < TS_GROUP_CHANNELS && !code->pairs) { /* to rows of 16 lanes, from the last row on */
+    float unit[SLICE] = {0};
+    memcpy(unit, code->unit + g->first, (size_t)g->channels * sizeof *unit);
+    if (code->pairs) {
+      TS(pairs_of_values)(code, g, tile + g->at, s->pairs);
+    } else {
+      unpack_values(g, tile + g->at, s->pairs);
+    }
+    if (g->channels < TS_GROUP_CHANNELS && !code->pairs) { /* to rows of 16 lanes, from the last row on */
       for (int row = TOKENS / 2 - 1; row >= 0; row--) {
         memmove(s->pairs + row * 32, s->pairs + row * 16, 16 * sizeof *s->pairs);
         memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
       }
     }
-    fetch(next, group->at, group->at + bytes);
-    value_group(rows, group, unit, decay, out, stride, s);
+    fetch(next, g->at, g->at + (int64_t)g->channels * TOKENS / 8 * g->levels.width);
+    value_group(rows, g, unit, decay, out, stride, s);
   }
 }
 
@@ -450,16 +350,10 @@ void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, con
                      ts_coded_scratch *s) {
   float token_scale[TOKENS];
   load_scales(tile + code->scales_at, token_scale);
-  for (int64_t r = 0; r < rows; r++) {
-    float scaled[TOKENS];
-    UNROLL for (int t = 0; t < TOKENS; t += LANES) {
-      vf_store(scaled + t, vf_load(weights + r * TOKENS + t) * vf_load(token_scale + t));
-    }
-    s->weight_scale[r] = quantise(scaled, TOKENS, s->weights + r * TOKENS);
-  }
-  int has_groups_of_16 = code->dim % TS_GROUP_CHANNELS == 0;
-  if (TS_FUSES && rows <= TS_FUSED_ROWS && has_groups_of_16 && !code->pairs) {
-    TS(fused_values)(code, tile, rows, s->weights, s->weight_scale, decay, out, stride, next);
+  int is_fused = TS_FUSES && rows <= TS_FUSED_ROWS && code->is_whole;
+  TS(code_weights)(code, rows, weights, token_scale, is_fused, s);
+  if (is_fused) {
+    TS(fused_values)(code, tile, rows, s, decay, out, stride, next);
   } else {
     mix_many(code, tile, rows, decay, out, stride, next, s);
   }

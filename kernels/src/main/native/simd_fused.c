@@ -3,6 +3,7 @@
 #include "levels.h"
 
 enum { TOKENS = TS_BLOCK_TOKENS, QUAD = 4, WIDE = 2 }; /* WIDE: vectors of lanes at once */
+enum { QUAD_BYTES = CHUNK / 8 }; /* of a quad of channels with 64 tokens, for each bit */
 
 #if TS_FUSES
 
@@ -12,23 +13,32 @@ INLINE vb pair_of(const int16_t *p) {
   return _mm256_set1_epi32(pair);
 }
 
+INLINE vb quad_of(const void *p) {
+  int32_t quad;
+  memcpy(&quad, p, sizeof quad);
+  return _mm256_set1_epi32(quad);
+}
+
 INLINE vb add_dot(vb sum, vb a, vb b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 
-/* Levels of tables are looked up as levels + 128, so that a byte becomes 16 bits by one operation. What
- * that adds to a sum is known before: 128 times the row's elements. */
+/* Levels of keys are looked up as levels + 128, so that they are unsigned. What that adds to a sum is
+ * known before: 128 times the row's elements. */
 enum { OFFSET = 128 };
 
 INLINE int is_offset(const int width) { return width != TS_BYTE_WIDTH; }
 
-INLINE void load_tables(const ts_code_group *g, vb *tables) {
+/* Quads whose products add up within 16 bits. */
+INLINE int quads_of(const int width) { return width <= 3 ? 2 : 1; }
+
+INLINE void load_tables(const ts_code_group *g, const int offset, vb *tables) {
   UNROLL for (int i = 0; i < 4; i++) {
-    tables[i] = _mm256_xor_si256(vb_table(g->lookup[i]), _mm256_set1_epi8((char)OFFSET));
+    tables[i] = _mm256_xor_si256(vb_table(g->lookup[i]), _mm256_set1_epi8((char)offset));
   }
 }
 
-/* sum[r][v] += a quad's products: R rows of four elements with WIDE vectors of eight lanes. */
-INLINE void multiply_quad(const int R, const int width, const int16_t *a, int64_t a_stride,
-                          const vb *levels, vb (*sum)[WIDE]) {
+/* sum[r][v] += a quad's products: R rows of four elements of 16 bits with WIDE vectors of eight lanes. */
+INLINE void multiply_pairs(const int R, const int width, const int16_t *a, int64_t a_stride,
+                           const vb *levels, vb (*sum)[WIDE]) {
   UNROLL for (int v = 0; v < WIDE; v++) {
     vb first = is_offset(width) ? _mm256_and_si256(levels[v], _mm256_set1_epi16(0xff))
                                 : vb_first_pairs(levels[v]);
@@ -40,178 +50,244 @@ INLINE void multiply_quad(const int R, const int width, const int16_t *a, int64_
   }
 }
 
-/* What the offset adds over `count` elements of a row, to begin a sum with: sums wrap, and are right at
- * the end. */
-INLINE vb against_offset(const int width, const int16_t *a, int64_t count) {
-  vb sum = _mm256_setzero_si256();
-  if (!is_offset(width)) return sum;
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    sum = add_dot(sum, vb_load(a + i), _mm256_set1_epi16(-OFFSET));
-  }
-  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
-  int32_t total = _mm_cvtsi128_si32(half);
-  for (; i < count; i++) total -= OFFSET * a[i];
-  return _mm256_set1_epi32(total);
-}
-
-/* One quad of channels with vectors n and n + 1 of eight tokens; a quad of keys is a chunk. */
-INLINE void score_quad(const int R, const int width, const int n, ts_planes planes,
-                       const int16_t *a, int64_t a_stride, const vb *tables, vb (*sum)[WIDE],
-                       const uint8_t *next) {
-  vb levels[WIDE];
-  /* The next tile's lines, spread over the passes. */
-  if (next && n / WIDE * 64 < width * (CHUNK / 8)) __builtin_prefetch(next + n / WIDE * 64);
-  UNROLL for (int v = 0; v < WIDE; v++) levels[v] = levels_of(planes, width, n + v, tables);
-  multiply_quad(R, width, a, a_stride, levels, sum);
-}
-
-/* acc[r][64] += the products of some groups of one code, or = where `is_first`. */
-INLINE void score_groups(const int R, const int width, const ts_code *code, int first, int end,
-                         const uint8_t *tile, const int16_t *a, int64_t a_stride, int is_first,
-                         int32_t *acc, const uint8_t *next) {
-  enum { BYTES = CHUNK / 8 }; /* of a quad, for each bit */
-  const ts_code_group *from = &code->groups[first], *last = &code->groups[end - 1];
-  const int channels = last->first + last->channels - from->first;
-  const int has_one_plane = width != 3 && width != 5 && width != 6;
-  vb tables[4], start[TS_FUSED_ROWS];
-  load_tables(from, tables);
-  a += from->first;
-  UNROLL for (int r = 0; r < R; r++) start[r] = against_offset(width, a + r * a_stride, channels);
-  UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) {
-    vb sum[TS_FUSED_ROWS][WIDE];
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) {
-        vb before = is_first ? _mm256_setzero_si256() : vb_load(acc + r * TOKENS + (n + v) * 8);
-        sum[r][v] = _mm256_add_epi32(before, start[r]);
+/* The same of K quads of bytes; of the two factors, keys' levels or values' weights are unsigned. */
+INLINE void multiply_bytes(const int R, const int K, const int is_key, const uint8_t *a,
+                           int64_t a_stride, vb (*levels)[WIDE], vb (*sum)[WIDE]) {
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < WIDE; v++) {
+      vb pairs = _mm256_setzero_si256();
+      UNROLL for (int k = 0; k < K; k++) {
+        vb x = quad_of(a + r * a_stride + k * QUAD);
+        vb product = is_key ? _mm256_maddubs_epi16(levels[k][v], x)
+                            : _mm256_maddubs_epi16(x, levels[k][v]);
+        pairs = k ? _mm256_add_epi16(pairs, product) : product;
       }
+      sum[r][v] = add_dot(sum[r][v], pairs, _mm256_set1_epi16(1));
     }
-    if (has_one_plane) { /* then one group's codes follow the other's */
-      const uint8_t *codes = tile + from->at, *ahead = next ? next + from->at : 0;
-      for (int i = 0; i < channels; i += QUAD) {
-        score_quad(R, width, n, (ts_planes){codes, codes}, a + i, a_stride, tables, sum, ahead);
-        codes += width * BYTES;
-        if (ahead) ahead += width * BYTES;
-      }
+  }
+}
+
+/* ---- keys ---- */
+
+/* Groups of one code, and the rows that meet it. */
+typedef struct {
+  const uint8_t *codes, *next; /* of the next tile, or null */
+  int64_t count;               /* elements of a plane */
+  int channels;
+  const int16_t *levels; /* of the queries, [R][stride] */
+  const uint8_t *bytes;
+  int64_t stride;
+} key_run;
+
+/* acc[r][64] += the products of one run for the tokens of vectors n and n + 1. */
+INLINE void score_pass(const int R, const int width, const int n, const key_run *run,
+                       const vb *tables, int32_t *acc) {
+  const int is_fine = width > 4, K = quads_of(width);
+  const uint8_t *codes = run->codes, *ahead = run->next, *bytes = run->bytes;
+  const int16_t *pairs = run->levels;
+  const int64_t count = run->count, stride = run->stride;
+  vb sum[R][WIDE];
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vb_load(acc + r * TOKENS + (n + v) * 8);
+  }
+  for (int i = 0; i < run->channels; i += K * QUAD) {
+    /* The next tile's lines, spread over the passes. */
+    if (n / WIDE * 64 < K * width * QUAD_BYTES) {
+      __builtin_prefetch(ahead + i / QUAD * width * QUAD_BYTES + n / WIDE * 64);
+    }
+    vb levels[2][WIDE];
+    UNROLL for (int k = 0; k < K; k++) {
+      ts_planes planes = planes_of(codes, width, count, i / QUAD + k);
+      UNROLL for (int v = 0; v < WIDE; v++) levels[k][v] = levels_of(planes, width, n + v, tables);
+    }
+    if (is_fine) {
+      multiply_pairs(R, width, pairs + i, stride, levels[0], sum);
     } else {
-      for (const ts_code_group *g = from; g <= last; g++) {
-        const uint8_t *ahead = next ? next + g->at : 0;
-        for (int quad = 0; quad < g->channels / QUAD; quad++) {
-          ts_planes planes = planes_of(tile + g->at, width, (int64_t)g->channels * TOKENS, quad);
-          score_quad(R, width, n, planes, a + g->first - from->first + quad * QUAD, a_stride, tables,
-                     sum, ahead ? ahead + quad * width * BYTES : 0);
-        }
-      }
+      multiply_bytes(R, K, 1, bytes + i, stride, levels, sum);
     }
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) {
-        memcpy(acc + r * TOKENS + (n + v) * 8, &sum[r][v], sizeof sum[r][v]);
+  }
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < WIDE; v++) {
+      memcpy(acc + r * TOKENS + (n + v) * 8, &sum[r][v], sizeof sum[r][v]);
+    }
+  }
+}
+
+INLINE void score_run(const int R, const int width, const ts_code_group *g, const key_run *run,
+                      int32_t *acc) {
+  vb tables[4];
+  load_tables(g, is_offset(width) ? OFFSET : 0, tables);
+  UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) score_pass(R, width, n, run, tables, acc);
+}
+
+/* Each in a function of its own: together they leave a compiler too few registers. */
+#define DEFINE_RUN(R, W)                                                                        \
+  static __attribute__((noinline)) void score_run_##R##_##W(const ts_code_group *g,             \
+                                                            const key_run *run, int32_t *acc) { \
+    score_run(R, W, g, run, acc);                                                               \
+  }
+#define EACH_WIDTH(CASE, R) \
+  CASE(R, 1) CASE(R, 2) CASE(R, 3) CASE(R, 4) CASE(R, 5) CASE(R, 6) CASE(R, 8)
+EACH_WIDTH(DEFINE_RUN, 1)
+EACH_WIDTH(DEFINE_RUN, 2)
+EACH_WIDTH(DEFINE_RUN, 3)
+EACH_WIDTH(DEFINE_RUN, 4)
+EACH_WIDTH(DEFINE_RUN, 5)
+EACH_WIDTH(DEFINE_RUN, 6)
+
+static void score_group_run(int64_t rows, const ts_code_group *g, const key_run *run, int32_t *acc) {
+  switch (rows * 16 + g->levels.width) {
+#define RUN(R, W) \
+  case R * 16 + W: score_run_##R##_##W(g, run, acc); break;
+    EACH_WIDTH(RUN, 1)
+    EACH_WIDTH(RUN, 2)
+    EACH_WIDTH(RUN, 3)
+    EACH_WIDTH(RUN, 4)
+    EACH_WIDTH(RUN, 5)
+    EACH_WIDTH(RUN, 6)
+  }
+}
+
+/* What is added to a row's sums of a grade, times the levels' offset. */
+INLINE int32_t offset_sum(const ts_code *code, const int32_t *sums, int grade) {
+  int32_t sum = 0;
+  for (int g = 0; g < code->group_count; g++) {
+    if (code->groups[g].grade == grade && is_offset(code->groups[g].levels.width)) sum += sums[g];
+  }
+  return sum;
+}
+
+void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                      const float *token_scale, float *scores, const uint8_t *next) {
+  for (int grade = 0; grade < TS_GRADES; grade++) {
+    if (code->grades[grade] == code->grades[grade + 1]) continue;
+    int32_t acc[TS_FUSED_ROWS * TOKENS];
+    memset(acc, 0, (size_t)q->rows * TOKENS * sizeof *acc);
+    for (int first = 0, end; first < code->group_count; first = end) {
+      const ts_code_group *g = &code->groups[first];
+      const int width = g->levels.width;
+      /* Where a code is one plane, one group's codes follow the other's. */
+      end = width == 3 || width == 5 || width == 6 ? first + 1 : g->run_end;
+      if (g->grade != grade) continue;
+      const ts_code_group *last = &code->groups[end - 1];
+      const int channels = last->first + last->channels - g->first;
+      key_run run = {
+          .codes = tile + g->at,
+          .next = (next ? next : tile) + g->at,
+          .count = (int64_t)channels * TOKENS,
+          .channels = channels,
+          .levels = q->levels + g->graded_at,
+          .bytes = (const uint8_t *)q->bytes + g->graded_at,
+          .stride = q->stride,
+      };
+      score_group_run(q->rows, g, &run, acc);
+    }
+    for (int64_t r = 0; r < q->rows; r++) {
+      int32_t offset = OFFSET * offset_sum(code, q->sums + r * TS_MAX_GROUPS, grade);
+      vf row_scale = vf_all(q->scale[grade * q->rows + r]);
+      UNROLL for (int t = 0; t < TOKENS; t += LANES) {
+        vi sum;
+        memcpy(&sum, acc + r * TOKENS + t, sizeof sum);
+        float *at = scores + r * TOKENS + t;
+        vf product = __builtin_convertvector(sum - offset, vf);
+        vf_store(at, vf_fma(product, vf_load(token_scale + t) * row_scale, vf_load(at)));
       }
     }
   }
 }
+
+/* ---- values ---- */
 
 /* A group of 16 channels: a chunk has four quads of tokens, each of two vectors of channels. */
 INLINE void mix_group(const int R, const int width, const ts_code_group *g, const uint8_t *codes,
-                      const int16_t *weights, vb (*sum)[WIDE], const uint8_t *next) {
+                      const ts_coded_scratch *s, vb (*sum)[WIDE], const uint8_t *next) {
+  const int is_fine = width > 4, K = quads_of(width);
+  const int16_t *weights = s->weights + g->grade * R * TOKENS;
+  const uint8_t *bytes = s->weight_bytes + g->grade * R * TOKENS;
   vb tables[4];
-  load_tables(g, tables);
+  load_tables(g, is_fine && is_offset(width) ? OFFSET : 0, tables);
   for (int chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
-    for (int64_t i = 0; next && i < width * (CHUNK / 8); i += 64) {
+    for (int64_t i = 0; i < width * (CHUNK / 8); i += 64) {
       __builtin_prefetch(next + chunk * width * (CHUNK / 8) + i);
     }
-    UNROLL for (int n = 0; n < CHUNK / UNIT; n += WIDE) {
-      vb levels[WIDE];
-      UNROLL for (int v = 0; v < WIDE; v++) levels[v] = levels_of(planes, width, n + v, tables);
-      multiply_quad(R, width, weights + chunk * CHUNK / TS_GROUP_CHANNELS + n / WIDE * QUAD, TOKENS,
-                    levels, sum);
-    }
-  }
-}
-
-#define EACH_WIDTH(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(8)
-
-INLINE void scores_of(const int R, const ts_code *code, const uint8_t *tile,
-                      const ts_coded_query *q, const float *token_scale, const float *base,
-                      float *scores, const uint8_t *next) {
-  int32_t acc[TS_FUSED_ROWS * TOKENS];
-  int is_first = 1;
-  for (int first = 0, end; first < code->group_count; first = end) {
-    const ts_code_group *g = &code->groups[first];
-    end = g->run_end;
-    switch (g->levels.width) {
-#define SCORE(W)                                                                          \
-  case W:                                                                                 \
-    score_groups(R, W, code, first, end, tile, q->levels, q->stride, is_first, acc, next); \
-    is_first = 0;                                                                         \
-    break;
-      EACH_WIDTH(SCORE)
-    }
-  }
-  if (is_first) memset(acc, 0, sizeof acc); /* nothing is coded at all */
-  UNROLL for (int r = 0; r < R; r++) {
-    for (int t = 0; t < TOKENS; t += LANES) {
-      vi sum;
-      memcpy(&sum, acc + r * TOKENS + t, sizeof sum);
-      vf scale = vf_load(token_scale + t) * vf_all(q->scale[r]);
-      vf score = vf_fma(__builtin_convertvector(sum, vf), scale, vf_all(base[r]));
-      vf_store(scores + r * TOKENS + t, score);
-    }
-  }
-}
-
-INLINE void values_of(const int R, const ts_code *code, const uint8_t *tile, const int16_t *weights,
-                      const float *weight_scale, const float *decay, float *out, int64_t stride,
-                      const uint8_t *next) {
-  vb start[TS_FUSED_ROWS];
-  UNROLL for (int r = 0; r < R; r++) start[r] = against_offset(0, weights + r * TOKENS, TOKENS);
-  for (int i = 0; i < code->group_count; i++) {
-    const ts_code_group *g = &code->groups[i];
-    const uint8_t *ahead = next ? next + g->at : 0;
-    const int starts = g->levels.width && is_offset(g->levels.width);
-    vb sum[TS_FUSED_ROWS][WIDE];
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = starts ? start[r] : _mm256_setzero_si256();
-    }
-    switch (g->levels.width) {
-#define MIX(W) \
-  case W: mix_group(R, W, g, tile + g->at, weights, sum, ahead); break;
-      EACH_WIDTH(MIX)
-    }
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) {
-        float *at = out + r * stride + g->first + v * LANES;
-        vf scale = vf_load(code->unit + g->first + v * LANES) * vf_all(weight_scale[r]);
-        vf before = vf_load(at) * vf_all(decay[r]);
-        vf_store(at, vf_fma(__builtin_convertvector((vi)sum[r][v], vf), scale, before));
+    UNROLL for (int n = 0; n < CHUNK / UNIT; n += K * WIDE) {
+      vb levels[2][WIDE];
+      UNROLL for (int k = 0; k < K; k++) {
+        UNROLL for (int v = 0; v < WIDE; v++) {
+          levels[k][v] = levels_of(planes, width, n + k * WIDE + v, tables);
+        }
+      }
+      const int token = (chunk * (CHUNK / UNIT) + n) / WIDE * QUAD;
+      if (is_fine) {
+        multiply_pairs(R, width, weights + token, TOKENS, levels[0], sum);
+      } else {
+        multiply_bytes(R, K, 0, bytes + token, TOKENS, levels, sum);
       }
     }
   }
 }
 
-#define EACH_ROWS(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-
-void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                      const float *token_scale, const float *base, float *scores,
-                      const uint8_t *next) {
-  switch (q->rows) {
-#define ROWS(R) \
-  case R: scores_of(R, code, tile, q, token_scale, base, scores, next); break;
-    EACH_ROWS(ROWS)
-#undef ROWS
-  }
+/* What the offset of fine levels takes from a row's sums. */
+INLINE vb against_offset(const int16_t *weights) {
+  int32_t sum = 0;
+  for (int t = 0; t < TOKENS; t++) sum += weights[t];
+  return _mm256_set1_epi32(-OFFSET * sum);
 }
 
+INLINE void mix_group_sums(const int R, const int width, const ts_code_group *g,
+                           const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
+                           int32_t *acc) {
+  vb sum[R][WIDE];
+  UNROLL for (int r = 0; r < R; r++) {
+    int has_offset = width > 4 && is_offset(width);
+    vb start = has_offset ? against_offset(s->weights + r * TOKENS) : _mm256_setzero_si256();
+    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = start;
+  }
+  mix_group(R, width, g, codes, s, sum, next);
+  UNROLL for (int r = 0; r < R; r++) memcpy(acc + r * TS_GROUP_CHANNELS, sum[r], sizeof sum[r]);
+}
+
+#define DEFINE_MIX(R, W)                                                                     \
+  static __attribute__((noinline)) void mix_##R##_##W(                                       \
+      const ts_code_group *g, const uint8_t *codes, const ts_coded_scratch *s,               \
+      const uint8_t *next, int32_t *acc) {                                                   \
+    mix_group_sums(R, W, g, codes, s, next, acc);                                            \
+  }
+EACH_WIDTH(DEFINE_MIX, 1)
+EACH_WIDTH(DEFINE_MIX, 2)
+EACH_WIDTH(DEFINE_MIX, 3)
+EACH_WIDTH(DEFINE_MIX, 4)
+EACH_WIDTH(DEFINE_MIX, 5)
+EACH_WIDTH(DEFINE_MIX, 6)
+
 void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
-                      const int16_t *weights, const float *weight_scale, const float *decay,
-                      float *out, int64_t stride, const uint8_t *next) {
-  switch (rows) {
-#define ROWS(R) \
-  case R: values_of(R, code, tile, weights, weight_scale, decay, out, stride, next); break;
-    EACH_ROWS(ROWS)
+                      const ts_coded_scratch *s, const float *decay, float *out, int64_t stride,
+                      const uint8_t *next) {
+  for (int i = 0; i < code->group_count; i++) {
+    const ts_code_group *g = &code->groups[i];
+    const uint8_t *codes = tile + g->at, *ahead = (next ? next : tile) + g->at;
+    int32_t acc[TS_FUSED_ROWS * TS_GROUP_CHANNELS];
+    switch (rows * 16 + g->levels.width) {
+#define MIX(R, W) \
+  case R * 16 + W: mix_##R##_##W(g, codes, s, ahead, acc); break;
+      EACH_WIDTH(MIX, 1)
+      EACH_WIDTH(MIX, 2)
+      EACH_WIDTH(MIX, 3)
+      EACH_WIDTH(MIX, 4)
+      EACH_WIDTH(MIX, 5)
+      EACH_WIDTH(MIX, 6)
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      vf row_scale = vf_all(s->weight_scale[g->grade * rows + r]), row_decay = vf_all(decay[r]);
+      UNROLL for (int v = 0; v < TS_GROUP_CHANNELS / LANES; v++) {
+        vi sum;
+        memcpy(&sum, acc + r * TS_GROUP_CHANNELS + v * LANES, sizeof sum);
+        float *at = out + r * stride + g->first + v * LANES;
+        vf scale = vf_load(code->unit + g->first + v * LANES) * row_scale;
+        vf_store(at, vf_fma(__builtin_convertvector(sum, vf), scale, vf_load(at) * row_decay));
+      }
+    }
   }
 }
 
