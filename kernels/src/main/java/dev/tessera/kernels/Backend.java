@@ -1,5 +1,6 @@
 package dev.tessera.kernels;
 
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.SlabLayout;
 import java.util.function.DoubleConsumer;
@@ -15,6 +16,9 @@ public interface Backend extends AutoCloseable {
 
   /// What its products with quantised weights read of their activations.
   ActivationFormat activationFormat();
+
+  /// What its products with coded tiles read of queries and attention weights.
+  CodedProducts codedProducts();
 
   /// How the exact slabs of a model lie in memory, one per layer group, in the order of the groups.
   SlabLayout[] exactSlabs(DecoderSpec spec);

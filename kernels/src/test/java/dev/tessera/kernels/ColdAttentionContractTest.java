@@ -13,6 +13,7 @@ import dev.tessera.kernels.testing.Subject;
 import dev.tessera.kernels.testing.TinyDecoder;
 import dev.tessera.kvcache.CoolingRule;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -81,17 +82,38 @@ final class ColdAttentionContractTest {
   void attendsLikeTheTextbook(Subject subject, ColdCase c) {
     AttentionProblem problem = problem(c);
     try (Backend backend = subject.open(2);
-        Backend oracle = new ScalarBackend()) {
+        Backend oracle = ScalarBackend.roundingAs(backend)) {
       float[] actual = backend.primitives().attend(problem, forms(c, backend));
       float[] expected = oracle.primitives().attend(problem, forms(c, oracle));
-      double error = relativeError(expected, actual);
-      assertTrue(error <= TOLERANCE, "off by " + error);
+      int alike = 0;
+      int rows = c.queries() * c.heads();
+      for (int row = 0; row < rows; row++) {
+        double error = relativeError(row(expected, row, c), row(actual, row, c));
+        assertTrue(error <= oneStep(c), "row %d is off by %s".formatted(row, error));
+        alike += error <= ALIKE ? 1 : 0;
+      }
+      int unlike = rows - alike;
+      assertTrue(unlike <= 2 + rows / 20, "%d of %d rows round unlike".formatted(unlike, rows));
       float[] exact = oracle.primitives().attend(problem);
       assertTrue(relativeError(exact, expected) > 1e-6, "no tile is cold");
     }
   }
 
-  private static final double TOLERANCE = 1e-3;
+  private static float[] row(float[] all, int row, ColdCase c) {
+    return Arrays.copyOfRange(all, row * c.headDim(), (row + 1) * c.headDim());
+  }
+
+  /// Between a backend and the oracle that rounds as it does lies single precision: scores are sums
+  /// of some hundred terms, weights their exponentials.
+  private static final double ALIKE = 1e-4;
+
+  /// Now and then a number comes so near to the middle of two roundings that it falls to the other
+  /// side. An element of a query then is off by one step, 1/31 of the largest, which is about 3
+  /// times their spread: with keys of unit variance this moves a score by 3 / 31 / sqrt(headDim) in
+  /// the root mean square, and weights and the result by as much of themselves. At most twice that.
+  private static double oneStep(ColdCase c) {
+    return 2 * 3.0 / 31 / Math.sqrt(c.headDim());
+  }
 
   private static CooledForms forms(ColdCase c, Backend backend) {
     TinyDecoder decoder =

@@ -268,17 +268,35 @@ public final class TileCodec {
   private static void decodeTokens(TileCode code, MemorySegment tile, long at, double[] x) {
     CodedFormat format = code.format();
     int headDim = format.shape().headDim();
-    byte[][] codes = read(format, tile, at);
+    var channels = new double[x.length];
+    var scales = new double[TOKENS];
+    channels(code, tile, at, channels, scales);
     for (int token = 0; token < TOKENS; token++) {
-      double scale = getHalf(tile, at + format.scalesOffset() + 2L * token);
-      float[] c = values(code, token, codes);
       var y = new double[headDim];
       for (int i = 0; i < headDim; i++) {
-        y[i] = scale * c[i];
+        y[i] = scales[token] * channels[token * headDim + i];
       }
       double[] vector = code.basis().inverse(y);
       for (int i = 0; i < headDim; i++) {
         x[token * headDim + i] = vector[i] + mean(format, tile, at, i);
+      }
+    }
+  }
+
+  /// Reads what is coded of a tile whose tokens have scales, in the basis of the code.
+  ///
+  /// @param channels receives `[64][headDim]`, before the tokens' scales
+  /// @param scales receives `[64]`
+  public static void channels(
+      TileCode code, MemorySegment tile, long at, double[] channels, double[] scales) {
+    CodedFormat format = code.format();
+    int headDim = format.shape().headDim();
+    byte[][] codes = read(format, tile, at);
+    for (int token = 0; token < TOKENS; token++) {
+      scales[token] = getHalf(tile, at + format.scalesOffset() + 2L * token);
+      float[] c = values(code, token, codes);
+      for (int i = 0; i < headDim; i++) {
+        channels[token * headDim + i] = c[i];
       }
     }
   }

@@ -8,6 +8,7 @@ import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.WeightShapes;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.ExactFormat;
@@ -40,6 +41,11 @@ final class NativeBackend implements Backend {
   @Override
   public ElementType exactElement() {
     return ElementType.F16;
+  }
+
+  @Override
+  public CodedProducts codedProducts() {
+    return CodedProducts.GRADED;
   }
 
   @Override

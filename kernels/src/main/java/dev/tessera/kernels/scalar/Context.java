@@ -1,14 +1,18 @@
 package dev.tessera.kernels.scalar;
 
 import dev.tessera.kernels.StepBatch.BlockTables;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /// What a query of one sequence can see in one layer: its tiles, by position.
 record Context(
     Tiles tiles,
     CooledTiles cooled,
+    CodedProducts products,
     BlockTables tables,
     LayerGroup group,
     int sequence,
@@ -40,6 +44,7 @@ record Context(
     var x = new double[headDim];
     var scores = new double[position + 1];
     double max = Double.NEGATIVE_INFINITY;
+    var rounding = new ProductRounding(products, Arrays.copyOfRange(q, first, first + headDim));
     for (int seen = 0; seen <= position; seen++) {
       if (sees(position, seen)) {
         read(Tiles.Vector.KEY, position, seen, kvHead, x);
@@ -47,6 +52,7 @@ record Context(
         for (int i = 0; i < headDim; i++) {
           dot += q[first + i] * x[i];
         }
+        dot += rounding.ofScore(tile(Tiles.Vector.KEY, position, seen, kvHead), seen);
         scores[seen] = Textbook.softCap(dot * scale, softCap);
         max = Math.max(max, scores[seen]);
       }
@@ -58,18 +64,27 @@ record Context(
         read(Tiles.Vector.VALUE, position, seen, kvHead, x);
         double weight = Math.exp(scores[seen] - max);
         sum += weight;
+        rounding.weigh(tile(Tiles.Vector.VALUE, position, seen, kvHead), seen, weight);
         for (int i = 0; i < headDim; i++) {
           weighted[i] += weight * x[i];
         }
       }
     }
+    double[] rounded = rounding.ofValues();
     for (int i = 0; i < headDim; i++) {
-      out[first + i] = weighted[i] / sum;
+      out[first + i] = (weighted[i] + rounded[i]) / sum;
     }
   }
 
   private boolean sees(int position, int seen) {
     return group.isFull() || position - seen < group.window() || seen < group.sinkTokens();
+  }
+
+  /// The cooled tile that a query at `position` reads there; null for an exact one.
+  private CooledTiles.@Nullable Tile tile(Tiles.Vector what, int position, int seen, int kvHead) {
+    int form = cooled.form(position, seen);
+    int ref = tables.ref(sequence, seen / TileShape.BLOCK_TOKENS, form);
+    return form == BlockRef.EXACT ? null : cooled.tile(what, ref, layerInGroup, kvHead);
   }
 
   /// Reads a token's key or value in the form in which a query at `position` does.

@@ -34,7 +34,7 @@ final class CooledTiles {
   ///
   /// @param code null for an exact tile, which has no bytes here
   /// @param values `[64][headDim]`
-  private record Tile(@Nullable TileCode code, MemorySegment bytes, double[] values) {}
+  record Tile(@Nullable TileCode code, MemorySegment bytes, double[] values) {}
 
   /// The form in which a query at one position reads another.
   int form(int position, int seen) {
@@ -85,6 +85,11 @@ final class CooledTiles {
     int token = position % TileShape.BLOCK_TOKENS;
     double[] values = tile(ref, new Place(what, layer, head)).values;
     System.arraycopy(values, token * x.length, x, 0, x.length);
+  }
+
+  /// A tile as it is stored.
+  Tile tile(Vector what, int ref, int layer, int head) {
+    return tile(ref, new Place(what, layer, head));
   }
 
   private Tile tile(int ref, Place place) {

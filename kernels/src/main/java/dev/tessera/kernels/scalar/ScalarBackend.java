@@ -10,6 +10,7 @@ import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.WeightShapes;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.ExactFormat;
 import dev.tessera.kvcache.KvGeometry;
@@ -44,20 +45,24 @@ public final class ScalarBackend implements Backend {
 
   private final ElementType element;
   private final ActivationFormat activations;
+  private final CodedProducts products;
 
   public ScalarBackend() {
-    this(ElementType.F32, ActivationFormat.SINGLE);
+    this(ElementType.F32, ActivationFormat.SINGLE, CodedProducts.SINGLE);
   }
 
-  private ScalarBackend(ElementType element, ActivationFormat activations) {
+  private ScalarBackend(ElementType element, ActivationFormat activations, CodedProducts products) {
     this.element = element;
     this.activations = activations;
+    this.products = products;
   }
 
   /// The oracle that rounds where the given backend declares that it rounds: what it stores in
-  /// tiles, and what its products read. Only the other's arithmetic is left to tell them apart.
+  /// tiles, and what its products read, of weights and of coded tiles. Only the other's arithmetic
+  /// is left to tell them apart.
   public static ScalarBackend roundingAs(Backend backend) {
-    return new ScalarBackend(backend.exactElement(), backend.activationFormat());
+    return new ScalarBackend(
+        backend.exactElement(), backend.activationFormat(), backend.codedProducts());
   }
 
   @Override
@@ -77,6 +82,11 @@ public final class ScalarBackend implements Backend {
   }
 
   @Override
+  public CodedProducts codedProducts() {
+    return products;
+  }
+
+  @Override
   public SlabLayout[] exactSlabs(DecoderSpec spec) {
     return spec.kv().groups().stream()
         .map(group -> slab(element, group, spec.kv()))
@@ -93,12 +103,12 @@ public final class ScalarBackend implements Backend {
       DecoderSpec spec, DecoderWeights weights, SessionLimits limits, DoubleConsumer progress) {
     WeightShapes.require(spec, weights);
     progress.accept(1);
-    return new ScalarSession(spec, weights, limits, exactSlabs(spec), activations);
+    return new ScalarSession(spec, weights, limits, exactSlabs(spec), activations, products);
   }
 
   @Override
   public Primitives primitives() {
-    return new ScalarPrimitives(element, activations);
+    return new ScalarPrimitives(element, activations, products);
   }
 
   @Override

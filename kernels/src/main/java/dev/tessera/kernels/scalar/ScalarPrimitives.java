@@ -6,6 +6,7 @@ import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.StepBatch.Coolings;
 import dev.tessera.kernels.Tensor;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
@@ -16,10 +17,12 @@ final class ScalarPrimitives implements Primitives {
 
   private final ElementType element;
   private final ActivationFormat activations;
+  private final CodedProducts products;
 
-  ScalarPrimitives(ElementType element, ActivationFormat activations) {
+  ScalarPrimitives(ElementType element, ActivationFormat activations, CodedProducts products) {
     this.element = element;
     this.activations = activations;
+    this.products = products;
   }
 
   @Override
@@ -29,7 +32,7 @@ final class ScalarPrimitives implements Primitives {
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), headDim);
     var tiles = new Tiles(ScalarBackend.slab(element, group, kv), problem.blocks());
     var cooled = new CooledTiles(forms, 0, tiles);
-    var context = new Context(tiles, cooled, problem.tables(forms), group, 0, 0);
+    var context = new Context(tiles, cooled, products, problem.tables(forms), group, 0, 0);
     double[] k = Textbook.toDoubles(problem.k());
     double[] v = Textbook.toDoubles(problem.v());
     for (int position = 0; position < problem.context(); position++) {

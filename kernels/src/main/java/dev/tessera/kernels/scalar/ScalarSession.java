@@ -16,6 +16,7 @@ import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.Tensor;
 import dev.tessera.kernels.WeightRole;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kernels.sampling.HeapLogits;
 import dev.tessera.kernels.sampling.Sampler;
 import dev.tessera.kvcache.BlockRef;
@@ -31,6 +32,7 @@ final class ScalarSession implements DecoderSession {
   private final DecoderWeights weights;
   private final SessionLimits limits;
   private final ActivationFormat activations;
+  private final CodedProducts products;
   private final Tiles[] tiles; // [groups]
   private final CooledTiles[] cooled; // [groups]
   private final Sampler sampler;
@@ -44,8 +46,10 @@ final class ScalarSession implements DecoderSession {
       DecoderWeights weights,
       SessionLimits limits,
       SlabLayout[] slabs,
-      ActivationFormat activations) {
+      ActivationFormat activations,
+      CodedProducts products) {
     this.spec = spec;
+    this.products = products;
     this.weights = weights;
     this.limits = limits;
     this.activations = activations;
@@ -207,6 +211,7 @@ final class ScalarSession implements DecoderSession {
     return new Context(
         tiles[group],
         cooled[group],
+        products,
         batch.tables()[group],
         spec.kv().groups().get(group),
         sequence,

@@ -10,6 +10,7 @@ import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.Primitives;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.WeightShapes;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.SlabLayout;
 import java.util.function.DoubleConsumer;
@@ -59,6 +60,11 @@ public final class VectorBackend implements Backend {
   @Override
   public ElementType exactElement() {
     return ElementType.F32;
+  }
+
+  @Override
+  public CodedProducts codedProducts() {
+    return CodedProducts.SINGLE;
   }
 
   @Override
