@@ -26,56 +26,48 @@ public enum CodedProducts {
       this.weightSteps = weightSteps;
     }
 
-    static Grade of(int width) {
-      return width > 4 ? FINE : width == 4 ? BYTES : COARSE;
+    static Grade of(CodedFormat format, int width) {
+      return width > 4 || format.coding() != CodedFormat.Coding.TOKENS
+          ? FINE
+          : width == 4 ? BYTES : COARSE;
     }
   }
 
-  /// A query as products with the tiles of a code read it.
+  /// A query as products with the tiles of a format read it.
   ///
-  /// @param query `[headDim]`, in the code's basis
+  /// @param query `[headDim]`, in the basis of the code
+  /// @param units `[headDim]`, what a level of each channel is worth ([TileCodec#units])
   /// @return `[headDim]`
-  public double[] query(TileCode code, double[] query) {
+  public double[] query(CodedFormat format, double[] query, double[] units) {
     double[] read = query.clone();
-    if (this == SINGLE || code.format().coding() == CodedFormat.Coding.CHANNELS) {
-      return read;
-    }
-    for (Grade grade : Grade.values()) {
+    for (Grade grade : this == SINGLE ? new Grade[0] : Grade.values()) {
       float largest = 0;
       for (int i = 0; i < query.length; i++) {
-        if (isOf(grade, code, i)) {
-          largest = Math.max(largest, Math.abs((float) (query[i] * unit(code, i))));
+        if (isOf(grade, format, i)) {
+          largest = Math.max(largest, Math.abs((float) (query[i] * units[i])));
         }
       }
       for (int i = 0; i < query.length; i++) {
-        if (isOf(grade, code, i) && largest > 0) {
-          double unit = unit(code, i);
-          read[i] = rounded(query[i] * unit, largest, grade.querySteps) / unit;
+        if (isOf(grade, format, i) && largest > 0 && units[i] > 0) {
+          read[i] = rounded(query[i] * units[i], largest, grade.querySteps) / units[i];
         }
       }
     }
     return read;
   }
 
-  private static boolean isOf(Grade grade, TileCode code, int channel) {
-    int width = table(code, channel).width();
-    return width > 0 && Grade.of(width) == grade;
+  private static boolean isOf(Grade grade, CodedFormat format, int channel) {
+    int width = format.widths().get(channel / CodedFormat.GROUP_CHANNELS);
+    return width > 0 && Grade.of(format, width) == grade;
   }
 
-  private static LevelTable table(TileCode code, int channel) {
-    return code.tables().get(channel / CodedFormat.GROUP_CHANNELS);
-  }
-
-  private static double unit(TileCode code, int channel) {
-    return code.sigma()[channel] * table(code, channel).step();
-  }
-
-  /// A tile's weights as products with codes of one width read them.
+  /// A tile's weights as products with one group of its channels read them.
   ///
   /// @param weights not negative, times the tokens' scales
-  public double[] weights(int width, double[] weights) {
+  public double[] weights(CodedFormat format, int group, double[] weights) {
     double[] read = weights.clone();
-    if (this == SINGLE) {
+    int width = format.widths().get(group);
+    if (this == SINGLE || width == 0) {
       return read;
     }
     float largest = 0;
@@ -83,7 +75,7 @@ public enum CodedProducts {
       largest = Math.max(largest, (float) weight);
     }
     for (int i = 0; i < read.length && largest > 0; i++) {
-      read[i] = rounded(weights[i], largest, Grade.of(width).weightSteps);
+      read[i] = rounded(weights[i], largest, Grade.of(format, width).weightSteps);
     }
     return read;
   }

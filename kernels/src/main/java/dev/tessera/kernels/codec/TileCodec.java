@@ -283,14 +283,22 @@ public final class TileCodec {
     }
   }
 
-  /// Reads what is coded of a tile whose tokens have scales, in the basis of the code.
+  /// Reads what is coded of a tile, in the basis of the code.
   ///
   /// @param channels receives `[64][headDim]`, before the tokens' scales
-  /// @param scales receives `[64]`
+  /// @param scales receives `[64]`, those of the tokens; 1 where channels have theirs
   public static void channels(
       TileCode code, MemorySegment tile, long at, double[] channels, double[] scales) {
     CodedFormat format = code.format();
     int headDim = format.shape().headDim();
+    if (format.coding() == CodedFormat.Coding.CHANNELS) {
+      ChannelCodec.decode(format, tile, at, channels);
+      Arrays.fill(scales, 1);
+      for (int i = 0; i < channels.length; i++) {
+        channels[i] -= getHalf(tile, at + format.zerosOffset() + 2L * (i % headDim));
+      }
+      return;
+    }
     byte[][] codes = read(format, tile, at);
     for (int token = 0; token < TOKENS; token++) {
       scales[token] = getHalf(tile, at + format.scalesOffset() + 2L * token);
@@ -299,6 +307,21 @@ public final class TileCodec {
         channels[token * headDim + i] = c[i];
       }
     }
+  }
+
+  /// What a level of each channel of a tile is worth, before its token's scale: `[headDim]`.
+  public static double[] units(TileCode code, MemorySegment tile, long at) {
+    CodedFormat format = code.format();
+    var units = new double[format.shape().headDim()];
+    for (int i = 0; i < units.length; i++) {
+      units[i] =
+          switch (format.coding()) {
+            case CHANNELS -> getHalf(tile, at + format.scalesOffset() + 2L * i);
+            case PAIRS -> code.pairs().get(i / 2).step();
+            case TOKENS -> code.sigma()[i] * table(code, i).step();
+          };
+    }
+    return units;
   }
 
   private static double mean(CodedFormat format, MemorySegment tile, long at, int channel) {

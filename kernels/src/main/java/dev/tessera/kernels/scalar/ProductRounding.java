@@ -18,7 +18,7 @@ final class ProductRounding {
 
   private final CodedProducts products;
   private final double[] query; // [headDim]
-  private final IdentityHashMap<TileCode, double[]> queryErrors =
+  private final IdentityHashMap<Tile, double[]> queryErrors =
       new IdentityHashMap<>(); // in its basis
   private final IdentityHashMap<Tile, Coded> coded = new IdentityHashMap<>();
   private final IdentityHashMap<Tile, Weighed> weighed = new IdentityHashMap<>();
@@ -43,8 +43,7 @@ final class ProductRounding {
 
   /// The code of a tile whose products are rounded; null for any other.
   private @Nullable TileCode roundedCode(@Nullable Tile tile) {
-    TileCode code = tile == null || products == CodedProducts.SINGLE ? null : tile.code();
-    return code == null || code.format().coding() == CodedFormat.Coding.CHANNELS ? null : code;
+    return tile == null || products == CodedProducts.SINGLE ? null : tile.code();
   }
 
   /// What a query's rounding adds to its product with a key.
@@ -55,7 +54,7 @@ final class ProductRounding {
     if (tile == null || code == null || isSpared(tile, code.format(), position % TOKENS)) {
       return 0;
     }
-    double[] error = queryErrors.computeIfAbsent(code, this::queryError);
+    double[] error = queryErrors.computeIfAbsent(tile, t -> queryError(t, code));
     Coded keys = coded.computeIfAbsent(tile, t -> Coded.of(t, code));
     int token = position % TOKENS;
     double sum = 0;
@@ -65,9 +64,10 @@ final class ProductRounding {
     return sum * keys.scales[token];
   }
 
-  private double[] queryError(TileCode code) {
+  private double[] queryError(Tile tile, TileCode code) {
     double[] inBasis = code.basis().query(query);
-    double[] error = products.query(code, inBasis);
+    double[] units = TileCodec.units(code, tile.bytes(), 0);
+    double[] error = products.query(code.format(), inBasis, units);
     for (int i = 0; i < error.length; i++) {
       error[i] -= inBasis[i];
     }
@@ -117,7 +117,7 @@ final class ProductRounding {
     var change = new double[query.length];
     CodedFormat format = code.format();
     for (int group = 0; group < format.groups(); group++) {
-      double[] read = products.weights(format.widths().get(group), scaled);
+      double[] read = products.weights(format, group, scaled);
       int first = group * CodedFormat.GROUP_CHANNELS;
       for (int i = first; i < first + format.groupChannels(group); i++) {
         for (int token = 0; token < TOKENS; token++) {
