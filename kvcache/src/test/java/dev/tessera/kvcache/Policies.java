@@ -32,7 +32,7 @@ final class Policies {
 
   private static String ladder(Random random, int last, boolean spectral) {
     if (random.nextInt(4) == 0) {
-      return "i8";
+      return random.nextBoolean() ? "i8" : random.nextBoolean() ? "pq64" : "pq16";
     }
     int bits = (spectral ? 4 : 5) - random.nextInt(2);
     String spared = spectral && random.nextBoolean() ? "+" + (1 + random.nextInt(3)) : "";

@@ -65,7 +65,8 @@ final class EngineDifferentialTest {
       List.of(
           "exact:first=64,last=64;k=i8;v=i8",
           "exact:first=0,last=64;k=p4,p3@128;v=p4,p2@192",
-          "exact:first=64,last=64;k=p4;v=p3;layers.0=i8;layers.1.k=exact");
+          "exact:first=64,last=64;k=p4;v=p3;layers.0=i8;layers.1.k=exact",
+          "exact:first=0,last=64;k=c4;v=pq64;layers.0.k=pq16;layers.1.v=p4,p2@128");
 
   private static final List<TinyDecoder> DECODERS =
       List.of(
