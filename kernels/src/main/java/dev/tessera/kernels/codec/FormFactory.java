@@ -44,10 +44,10 @@ public final class FormFactory {
     /// The mean that turns with the position, or null where it is not worth its arithmetic.
     @Nullable Turn turn(int layer, int kvHead);
 
-    /// Codewords for every two channels, `[headDim / 2]`, or null where universal ones serve.
+    /// Codewords for pairs of channels, or null where universal ones serve.
     ///
     /// @param width bits of a channel
-    default @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+    default @Nullable PairTable pairs(Role role, int layer, int kvHead, int width) {
       return null;
     }
 
@@ -151,12 +151,12 @@ public final class FormFactory {
       case PLANES -> planes(role, plans, first, turn);
       case CHANNELS -> copies(plans, PlainCodes.channels(headDim, full.bits(), turn));
       case PAIRS -> {
-        List<PairTable> pairs = keys.pairs(role, layer, kvHead, full.bits());
+        PairTable pairs = keys.pairs(role, layer, kvHead, full.bits());
         yield copies(
             plans,
             pairs == null
                 ? PairCodes.universal(role, headDim, full.bits(), turn)
-                : PairCodes.learned(role, headDim, full.bits(), pairs, turn));
+                : PairCodes.of(role, headDim, full.bits(), pairs, turn));
       }
       case LOW_RANK -> {
         SpectralCodes.Spectrum spectrum = keys.spectrum(layer, kvHead);

@@ -20,14 +20,19 @@ public final class PairCodes {
   ///
   /// @param width bits of a channel, 2 or 3
   public static TileCode universal(Role role, int headDim, int width, @Nullable Turn turn) {
-    PairTable table = GaussianPairs.table(width);
-    return learned(role, headDim, width, Collections.nCopies(headDim / 2, table), turn);
+    return of(role, headDim, width, GaussianPairs.table(width), turn);
   }
 
-  /// With codewords of their own for every two channels.
+  /// With the same codewords for all pairs of channels.
+  public static TileCode of(
+      Role role, int headDim, int width, PairTable table, @Nullable Turn turn) {
+    return of(role, headDim, width, Collections.nCopies(headDim / 2, table), turn);
+  }
+
+  /// With codewords of their own for every pair of channels.
   ///
   /// @param tables `[headDim / 2]`
-  public static TileCode learned(
+  public static TileCode of(
       Role role, int headDim, int width, List<PairTable> tables, @Nullable Turn turn) {
     int groups = CodedFormat.groups(headDim);
     var format =

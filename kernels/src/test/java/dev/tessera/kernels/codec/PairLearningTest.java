@@ -23,9 +23,9 @@ final class PairLearningTest {
   @ParameterizedTest
   @EnumSource(Role.class)
   void learnsWhatTheVectorsAreLike(Role role) {
-    List<PairTable> tables = PairLearning.learn(role, HEAD_DIM, 2, tiles(16, 1));
-    assertNotNull(tables);
-    TileCode learned = PairCodes.learned(role, HEAD_DIM, 2, tables, null);
+    PairTable table = PairLearning.learn(role, HEAD_DIM, 2, tiles(16, 1));
+    assertNotNull(table);
+    TileCode learned = PairCodes.of(role, HEAD_DIM, 2, table, null);
     TileCode universal = PairCodes.universal(role, HEAD_DIM, 2, null);
     double own = 0;
     double common = 0;

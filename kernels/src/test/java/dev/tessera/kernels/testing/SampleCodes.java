@@ -86,7 +86,7 @@ public final class SampleCodes {
     var ladders = new ArrayList<Ladder>();
     for (int width = 2; width <= 3; width++) {
       TileCode universal = PairCodes.universal(role, headDim, width, turn);
-      TileCode learned = PairCodes.learned(role, headDim, width, skewed(universal.pairs()), turn);
+      TileCode learned = PairCodes.of(role, headDim, width, skewed(universal.pairs()), turn);
       ladders.add(single(universal.format().name(), universal));
       ladders.add(single("learned " + learned.format().name(), learned));
     }

@@ -6,7 +6,6 @@ import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.SpectralCodes;
 import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kvcache.CodedFormat.Role;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// A [Calibration] as the codes of a policy's forms want it.
@@ -46,7 +45,7 @@ public final class CalibratedKeys implements FormFactory.KeyKnowledge {
   }
 
   @Override
-  public @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+  public @Nullable PairTable pairs(Role role, int layer, int kvHead, int width) {
     return calibration.pairs(role, layer, kvHead, width);
   }
 

@@ -42,13 +42,13 @@ public record Calibration(
   /// Codewords for the keys or values of a KV head of a layer, or null where there are none.
   ///
   /// @param width bits of a channel
-  public @Nullable List<PairTable> pairs(Role role, int layer, int kvHead, int width) {
+  public @Nullable PairTable pairs(Role role, int layer, int kvHead, int width) {
     if (pairs.isEmpty()) {
       return null;
     }
     for (LearnedPairs learned : pairs.get(layer).get(kvHead)) {
       if (learned.role() == role && learned.width() == width) {
-        return learned.tables();
+        return learned.table();
       }
     }
     return null;

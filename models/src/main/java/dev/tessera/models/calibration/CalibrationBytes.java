@@ -57,7 +57,7 @@ final class CalibrationBytes {
       for (List<LearnedPairs> books : heads) {
         bytes++;
         for (LearnedPairs book : books) {
-          bytes += 1 + book.tables().size() * (4 + 2 * PairTable.codewords(book.width()));
+          bytes += 1 + 4 + 2 * PairTable.codewords(book.width());
         }
       }
     }
@@ -68,7 +68,7 @@ final class CalibrationBytes {
     out.put((byte) books.size());
     for (LearnedPairs book : books) {
       out.put((byte) (book.role() == Role.KEY ? book.width() : -book.width()));
-      book.tables().forEach(table -> out.putFloat(table.step()).put(table.levels()));
+      out.putFloat(book.table().step()).put(book.table().levels());
     }
   }
 
@@ -102,7 +102,7 @@ final class CalibrationBytes {
     for (int layer = 0; layer < layers && (layer > 0 || in.hasRemaining()); layer++) {
       List<List<LearnedPairs>> heads = new ArrayList<>();
       for (int head = 0; head < kvHeads; head++) {
-        heads.add(readBooks(in, headDim));
+        heads.add(readBooks(in));
       }
       pairs.add(heads);
     }
@@ -126,7 +126,7 @@ final class CalibrationBytes {
     };
   }
 
-  private static List<LearnedPairs> readBooks(ByteBuffer in, int dim) {
+  private static List<LearnedPairs> readBooks(ByteBuffer in) {
     List<LearnedPairs> books = new ArrayList<>();
     for (int left = take(in, 1).get(); left > 0; left--) {
       int kind = take(in, 1).get();
@@ -134,14 +134,11 @@ final class CalibrationBytes {
       if (width < 1 || width > 3) {
         throw new IllegalArgumentException("codewords of " + width + " bits");
       }
-      List<PairTable> tables = new ArrayList<>();
-      for (int pair = 0; pair < dim / 2; pair++) {
-        float step = floats(in, 1)[0];
-        var levels = new byte[2 * PairTable.codewords(width)];
-        take(in, levels.length).get(levels);
-        tables.add(new PairTable(step, levels));
-      }
-      books.add(new LearnedPairs(kind > 0 ? Role.KEY : Role.VALUE, width, tables));
+      float step = floats(in, 1)[0];
+      var levels = new byte[2 * PairTable.codewords(width)];
+      take(in, levels.length).get(levels);
+      Role role = kind > 0 ? Role.KEY : Role.VALUE;
+      books.add(new LearnedPairs(role, width, new PairTable(step, levels)));
     }
     return books;
   }

@@ -64,9 +64,9 @@ final class TileSamples {
   private void learn(
       Role role, Set<Integer> widths, List<float[]> tiles, List<LearnedPairs> learned) {
     for (int width : widths) {
-      List<PairTable> tables = PairLearning.learn(role, headDim, width, tiles);
-      if (tables != null) {
-        learned.add(new LearnedPairs(role, width, tables));
+      PairTable table = PairLearning.learn(role, headDim, width, tiles);
+      if (table != null) {
+        learned.add(new LearnedPairs(role, width, table));
       }
     }
   }

@@ -61,9 +61,10 @@ final class CalibrationCacheTest {
       }
       keys.add(heads);
     }
-    List<PairTable> tables = Stream.generate(() -> pairs(random)).limit(DIM / 2).toList();
     List<LearnedPairs> books =
-        List.of(new LearnedPairs(Role.KEY, 2, tables), new LearnedPairs(Role.VALUE, 2, tables));
+        List.of(
+            new LearnedPairs(Role.KEY, 2, pairs(random)),
+            new LearnedPairs(Role.VALUE, 2, pairs(random)));
     return new Calibration(
         DIM, keys, List.of(List.of(books, List.of(), books), Collections.nCopies(3, List.of())));
   }
@@ -98,8 +99,7 @@ final class CalibrationCacheTest {
     assertArrayEquals(first.epoch(), second.epoch());
     assertArrayEquals(first.keys(0, 2).forward(), second.keys(0, 2).forward());
     assertArrayEquals(
-        first.pairs(Role.VALUE, 0, 2, 2).get(3).levels(),
-        second.pairs(Role.VALUE, 0, 2, 2).get(3).levels());
+        first.pairs(Role.VALUE, 0, 2, 2).levels(), second.pairs(Role.VALUE, 0, 2, 2).levels());
     assertNull(second.pairs(Role.VALUE, 0, 2, 3));
     assertNull(second.pairs(Role.KEY, 1, 0, 2));
     get(model(), folder.resolve("other"), new byte[] {9});
