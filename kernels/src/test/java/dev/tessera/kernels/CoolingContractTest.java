@@ -211,6 +211,27 @@ final class CoolingContractTest {
     return logits;
   }
 
+  /// A tier may take slabs away and bring them back to other places, in another session.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("fastSubjectsAndModels")
+  void goesOnFromSlabsThatWereCopied(Subject subject, Model model) {
+    int[] tokens = tokens(model, model.tokens(), 6);
+    int border = model.tokens() / 64 * 64;
+    try (Backend backend = subject.open(2);
+        Run first = new Run(backend, model, model.forms(backend), 2);
+        Run second = new Run(backend, model, model.forms(backend), 2)) {
+      first.sequences.append(0, Arrays.copyOf(tokens, border));
+      second.sequences.append(1, tokens(model, 70, 7)); // so that slabs lie elsewhere
+      first.sequences.copyTo(second.sequences, 0, backend.exactSlabs(model.decoder().spec()));
+      int[] rest = Arrays.copyOfRange(tokens, border, tokens.length);
+      float[][] expected = first.sequences.append(0, rest);
+      float[][] actual = second.sequences.append(0, rest);
+      for (int row = 0; row < rest.length; row++) {
+        assertArrayEquals(expected[row], actual[row], "row " + row);
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("everySubject")
   void announcesItsFormsOnce(Subject subject) {

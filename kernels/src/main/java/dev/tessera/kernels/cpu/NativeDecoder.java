@@ -230,23 +230,17 @@ final class NativeDecoder implements AutoCloseable {
   void observe(List<StepBatch.Coolings> coolings) {
     if (forms != null) {
       forms.observe(
-          coolings,
-          (group, ref) -> {
-            long bytes = layouts[group].slabBytes();
-            return MemorySegment.ofAddress(slabs[group] + BlockRef.slab(ref) * bytes)
-                .reinterpret(bytes);
-          });
+          coolings, (group, ref) -> slab(group, BlockRef.EXACT, BlockRef.slab(ref)));
     }
   }
 
-  /// Gives back the memory of a slab of a form.
-  void discard(int group, int form, int slab) {
+  /// The memory of a slab of a form.
+  MemorySegment slab(int group, int form, int slab) {
     if (form > 0 && forms != null) {
-      forms.discard(group, form, slab);
-      return;
+      return forms.slab(group, form, slab);
     }
     long bytes = layouts[group].slabBytes();
-    library.discard(slabs[group] + slab * bytes, bytes);
+    return MemorySegment.ofAddress(slabs[group] + slab * bytes).reinterpret(bytes);
   }
 
   /// Frees the workers that wait for one that failed.

@@ -319,10 +319,10 @@ final class NativeForms {
     }
   }
 
-  /// Gives back the memory of a slab.
-  void discard(int group, int form, int slab) {
-    long slabBytes = forms.of(group).get(form - 1).layout().slabBytes();
-    library.discard(slabs[group][form - 1] + slab * slabBytes, slabBytes);
+  /// The memory of a slab.
+  MemorySegment slab(int group, int form, int slab) {
+    long bytes = forms.of(group).get(form - 1).layout().slabBytes();
+    return MemorySegment.ofAddress(slabs[group][form - 1] + slab * bytes).reinterpret(bytes);
   }
 
   /// The functions of `codes.h`.

@@ -14,6 +14,7 @@ import dev.tessera.kernels.cpu.NativeLibrary.Kernels;
 import dev.tessera.kernels.sampling.Sampler;
 import dev.tessera.kvcache.SlabLayout;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -196,10 +197,27 @@ final class NativeSession implements DecoderSession {
   }
 
   @Override
+  public void readSlab(int group, int form, int slab, MemorySegment bytes) {
+    requireIdle();
+    bytes.copyFrom(slab(group, form, slab));
+  }
+
+  @Override
+  public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
+    requireIdle();
+    slab(group, form, slab).copyFrom(bytes);
+  }
+
+  @Override
   public void discard(int group, int form, int slab) {
+    MemorySegment memory = slab(group, form, slab);
+    kernels.library.discard(memory.address(), memory.byteSize());
+  }
+
+  private MemorySegment slab(int group, int form, int slab) {
     int slabs = form == 0 ? limits.slabs()[group] : forms.of(group).get(form - 1).slabs();
     Objects.checkIndex(slab, slabs);
-    decoder.discard(group, form, slab);
+    return decoder.slab(group, form, slab);
   }
 
   private void requireWhole() {

@@ -84,7 +84,7 @@ record Context(
   private CooledTiles.@Nullable Tile tile(Tiles.Vector what, int position, int seen, int kvHead) {
     int form = cooled.form(position, seen);
     int ref = tables.ref(sequence, seen / TileShape.BLOCK_TOKENS, form);
-    return form == BlockRef.EXACT ? null : cooled.tile(what, ref, layerInGroup, kvHead);
+    return form == BlockRef.EXACT ? null : cooled.tile(what, ref, layerInGroup, kvHead, seen);
   }
 
   /// Reads a token's key or value in the form in which a query at `position` does.

@@ -21,6 +21,7 @@ import dev.tessera.kernels.sampling.HeapLogits;
 import dev.tessera.kernels.sampling.Sampler;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.SlabLayout;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -284,6 +285,21 @@ final class ScalarSession implements DecoderSession {
   public void cool(CooledForms forms) {
     forms.requireFirst(this.forms, spec);
     setForms(forms);
+  }
+
+  @Override
+  public void readSlab(int group, int form, int slab, MemorySegment bytes) {
+    bytes.copyFrom(
+        form == BlockRef.EXACT ? tiles[group].slab(slab) : cooled[group].slab(form, slab));
+  }
+
+  @Override
+  public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
+    if (form == BlockRef.EXACT) {
+      tiles[group].slab(slab).copyFrom(bytes);
+    } else {
+      cooled[group].put(form, slab, bytes);
+    }
   }
 
   @Override

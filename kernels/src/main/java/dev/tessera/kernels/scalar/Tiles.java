@@ -42,12 +42,7 @@ final class Tiles {
 
   /// Stores one element of one token's key or value.
   void put(Vector what, int ref, int layer, int kvHead, int position, int dimension, double x) {
-    int slab = BlockRef.slab(ref);
-    MemorySegment segment = slabs[slab];
-    if (segment == null) {
-      segment = MemorySegment.ofArray(new byte[Math.toIntExact(slabBytes)]);
-      slabs[slab] = segment;
-    }
+    MemorySegment segment = slab(BlockRef.slab(ref));
     long at = offset(what, layer, kvHead, position, dimension);
     switch (key.element()) {
       case F32 -> segment.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, (float) x);
@@ -57,13 +52,32 @@ final class Tiles {
     }
   }
 
+  /// The bytes of a slab.
+  MemorySegment slab(int slab) {
+    MemorySegment segment = slabs[slab];
+    if (segment == null) {
+      segment = MemorySegment.ofArray(new byte[Math.toIntExact(slabBytes)]);
+      slabs[slab] = segment;
+    }
+    return segment;
+  }
+
+  /// The bytes of a tile.
+  MemorySegment bytes(Vector what, int ref, int layer, int kvHead) {
+    long bytes = (what == Vector.KEY ? key : value).tileBytes();
+    return slab(BlockRef.slab(ref)).asSlice(offset(what, layer, kvHead, 0, 0), bytes);
+  }
+
   /// Reads one element.
   double get(Vector what, int ref, int layer, int kvHead, int position, int dimension) {
     MemorySegment segment = slabs[BlockRef.slab(ref)];
     if (segment == null) {
       throw new IllegalStateException("slab " + BlockRef.slab(ref) + " was never written");
     }
-    long at = offset(what, layer, kvHead, position, dimension);
+    return element(segment, offset(what, layer, kvHead, position, dimension));
+  }
+
+  private double element(MemorySegment segment, long at) {
     return switch (key.element()) {
       case F32 -> segment.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at);
       case F16 -> Float.float16ToFloat(segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, at));
@@ -73,10 +87,12 @@ final class Tiles {
   }
 
   /// All elements of a tile: `[64][headDim]`.
-  double[] tile(Vector what, int ref, int layer, int kvHead) {
+  double[] tile(Vector what, MemorySegment bytes) {
+    ExactFormat format = what == Vector.KEY ? key : value;
     var values = new double[key.shape().elements()];
     for (int i = 0; i < values.length; i++) {
-      values[i] = get(what, ref, layer, kvHead, i / headDim(), i % headDim());
+      int index = format.index(i / headDim(), i % headDim());
+      values[i] = element(bytes, (long) format.element().bytes() * index);
     }
     return values;
   }

@@ -15,6 +15,7 @@ import dev.tessera.kernels.sampling.Sampler;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.TileShape;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -401,6 +402,21 @@ final class VectorSession implements DecoderSession {
     forms.requireFirst(this.forms, spec);
     this.forms = forms;
     cooled = pools(tiles, forms);
+  }
+
+  @Override
+  public void readSlab(int group, int form, int slab, MemorySegment bytes) {
+    bytes.copyFrom(slab(group, form, slab));
+  }
+
+  @Override
+  public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
+    slab(group, form, slab).copyFrom(bytes);
+  }
+
+  private MemorySegment slab(int group, int form, int slab) {
+    int ref = BlockRef.of(form, slab);
+    return form == BlockRef.EXACT ? tiles.get(group).slab(ref) : cooled.get(group).slab(ref);
   }
 
   @Override

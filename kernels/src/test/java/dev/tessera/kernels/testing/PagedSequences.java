@@ -8,7 +8,9 @@ import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.kvcache.TileShape;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -155,6 +157,35 @@ public final class PagedSequences {
       }
     }
     computed.remove(sequence);
+  }
+
+  /// Copies a sequence, slab by slab, into another session, where it lies elsewhere and can go on.
+  ///
+  /// @param exact layouts of the exact slabs, by layer group
+  public void copyTo(PagedSequences other, int sequence, SlabLayout[] exact) {
+    List<TreeMap<Integer, int[]>> copies = new ArrayList<>();
+    for (int group = 0; group < exact.length; group++) {
+      var table = new TreeMap<Integer, int[]>();
+      for (var entry : tables.get(sequence).get(group).entrySet()) {
+        int[] refs = entry.getValue().clone();
+        for (int form = 0; form < refs.length; form++) {
+          if (refs[form] != BlockRef.NONE) {
+            long size =
+                form == BlockRef.EXACT
+                    ? exact[group].slabBytes()
+                    : forms.of(group).get(form - 1).layout().slabBytes();
+            var bytes = MemorySegment.ofArray(new byte[Math.toIntExact(size)]);
+            session.readSlab(group, form, BlockRef.slab(refs[form]), bytes);
+            refs[form] = other.take(group, form);
+            other.session.writeSlab(group, form, BlockRef.slab(refs[form]), bytes);
+          }
+        }
+        table.put(entry.getKey(), refs);
+      }
+      copies.add(table);
+    }
+    other.tables.put(sequence, copies);
+    other.computed.put(sequence, computed.get(sequence));
   }
 
   private void reserve(int sequence, int tokens) {

@@ -20,6 +20,7 @@ import dev.tessera.kvcache.CodedFormat.Role;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.LayerGroup;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -154,6 +155,16 @@ final class TeacherForcingTest {
 
     @Override
     public void cool(CooledForms announced) {}
+
+    @Override
+    public void readSlab(int group, int form, int slab, MemorySegment bytes) {
+      throw new UnsupportedOperationException("there is no tier here");
+    }
+
+    @Override
+    public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
+      throw new UnsupportedOperationException("there is no tier here");
+    }
 
     @Override
     public void discard(int group, int form, int slab) {}
