@@ -16,6 +16,7 @@ final class Block {
   private final int[] tails; // [forms], tails of prefix nodes that need it
   private final long[] idleSince; // [forms], when its last reference went
   private int pending; // bit per form: has a slab, but no step has filled it yet
+  private int tailed; // bit per form: a tail has needed it
 
   /// The prefix node that keeps it, or null while it belongs to one sequence alone.
   @Nullable PrefixNode node;
@@ -61,6 +62,15 @@ final class Block {
     return has(form) && !isPending(form);
   }
 
+  /// The forms in which it can be read, a bit each.
+  int readyForms() {
+    int ready = 0;
+    for (int form = 0; form < slabs.length; form++) {
+      ready |= isReady(form) ? 1 << form : 0;
+    }
+    return ready;
+  }
+
   /// Whether it can be read in a cooler form, too.
   boolean hasCooler(int form) {
     for (int cooler = form + 1; cooler < slabs.length; cooler++) {
@@ -92,6 +102,7 @@ final class Block {
 
   void setSlab(int form, int slab) {
     slabs[form] = slab;
+    tailed &= ~(1 << form);
   }
 
   int references(int form) {
@@ -121,6 +132,12 @@ final class Block {
 
   void addTail(int form, int delta) {
     tails[form] += delta;
+    tailed |= delta > 0 ? 1 << form : 0;
+  }
+
+  /// Whether a tail has needed a form, though perhaps none does now.
+  boolean wasInTail(int form) {
+    return (tailed >>> form & 1) != 0;
   }
 
   long idleSince(int form) {

@@ -43,6 +43,11 @@ public record BlockForms(
     return !cooled.get(group).isEmpty();
   }
 
+  /// Forms in which blocks of a group may exist, the exact one included.
+  int count(int group) {
+    return 1 + cooled.get(group).size();
+  }
+
   /// Bytes of a slab, `[groups][forms]`.
   long[][] slabBytes() {
     long[][] bytes = new long[exact.size()][];

@@ -65,7 +65,8 @@ public record BlockHash(long a, long b, long c, long d) {
     LONGS.set(bytes, 24, d);
   }
 
-  private static BlockHash of(byte[] bytes) {
+  /// The hash that has these 32 bytes.
+  static BlockHash of(byte[] bytes) {
     return new BlockHash(
         (long) LONGS.get(bytes, 0),
         (long) LONGS.get(bytes, 8),

@@ -46,6 +46,11 @@ final class BlockPool {
     return pools.length;
   }
 
+  /// Bytes of the slabs of a form.
+  long slabBytes(int group, int form) {
+    return pools[group][form].slabBytes();
+  }
+
   int forms(int group) {
     return pools[group].length;
   }
@@ -75,10 +80,10 @@ final class BlockPool {
     return bytes;
   }
 
-  /// A new block in exact form without references, or null if the budget is used up.
-  @Nullable Block allocate(int group, int index) {
+  /// A new block in one form without references, or null if the budget is used up.
+  @Nullable Block allocate(int group, int index, int form) {
     Block block = new Block(nextId, group, index, pools[group].length);
-    if (!addForm(block, BlockRef.EXACT)) {
+    if (!addForm(block, form)) {
       return null;
     }
     nextId++;

@@ -38,6 +38,14 @@ public record CoolingRule(int firstBlocks, List<Integer> ageBlocks) {
     return ageBlocks.size();
   }
 
+  /// The newest block that queries in block `queryBlock` read in a form, or in a cooler one; before
+  /// [#firstBlocks] none is.
+  ///
+  /// @param form from 1 on
+  int newest(int form, int queryBlock) {
+    return queryBlock - 1 - ageBlocks.get(form - 1);
+  }
+
   /// The form in which a query in block `queryBlock` reads block `block`: 0 for exact. It never
   /// falls as the query moves on.
   public int form(int queryBlock, int block) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.ToLongBiFunction;
 
 /// Counts tiles by format: how many of each a slab of each form holds is known beforehand.
 final class FormatCensus {
@@ -53,13 +54,16 @@ final class FormatCensus {
     shares.add(new Share(index, group, form, tiles, bytes));
   }
 
-  List<KvStats.FormatStats> count(BlockPool pool) {
+  /// Tiles of each format.
+  ///
+  /// @param slabs how many there are of a group and a form
+  List<KvStats.FormatStats> count(ToLongBiFunction<Integer, Integer> slabs) {
     long[] tiles = new long[names.size()];
     long[] bytes = new long[names.size()];
     for (Share share : shares) {
-      long slabs = pool.pool(share.group, share.form).usedSlabs();
-      tiles[share.name] += slabs * share.tiles;
-      bytes[share.name] += slabs * share.bytes;
+      long count = slabs.applyAsLong(share.group, share.form);
+      tiles[share.name] += count * share.tiles;
+      bytes[share.name] += count * share.bytes;
     }
     List<KvStats.FormatStats> stats = new ArrayList<>(names.size());
     for (int i = 0; i < tiles.length; i++) {

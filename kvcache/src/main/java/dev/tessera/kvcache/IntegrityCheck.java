@@ -96,8 +96,13 @@ final class IntegrityCheck {
         require(table.shows(block.index(), form), "query block " + query + " misses it", block);
       }
       int done = Math.max(block.index(), sequence.settledBlocks - 1);
+      boolean coolsNow = rule.form(next, block.index()) != rule.form(done, block.index());
       for (int form = 0; form < rule.form(done, block.index()); form++) {
-        require(!table.shows(block.index(), form), "form " + form + " is held for nothing", block);
+        boolean isOrigin = coolsNow && form == BlockRef.EXACT;
+        require(
+            !table.shows(block.index(), form) || isOrigin,
+            "form " + form + " is held for nothing",
+            block);
       }
     } else {
       int form = rule.form(next, block.index());

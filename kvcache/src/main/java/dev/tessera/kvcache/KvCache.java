@@ -3,7 +3,6 @@ package dev.tessera.kvcache;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
@@ -34,15 +33,12 @@ public final class KvCache {
   private final BlockPool pool;
   private final PrefixTree tree;
   private final PrefixFinder finder;
+  private final @Nullable TierReader below;
   private final FormatCensus census;
   private final Set<SequenceCache> live = Collections.newSetFromMap(new IdentityHashMap<>());
-  private final List<Pending> pending = new ArrayList<>();
+  private final PendingCoolings coolings;
   private long queryTokens;
   private long hitTokens;
-  private long coolings;
-
-  /// A form that is reserved and that the next step fills.
-  private record Pending(Block block, int form) {}
 
   /// A form that a table came to show.
   private record Hold(BlockTable table, int index, int form) {}
@@ -57,6 +53,18 @@ public final class KvCache {
       MemoryBudget budget,
       byte[] fingerprint,
       SlabDiscard discard) {
+    this(geometry, forms, policy, budget, fingerprint, discard, null);
+  }
+
+  /// @param below takes what is given up for memory and may be wanted again; null for nobody
+  public KvCache(
+      KvGeometry geometry,
+      BlockForms forms,
+      KvPolicy policy,
+      MemoryBudget budget,
+      byte[] fingerprint,
+      SlabDiscard discard,
+      @Nullable TierBelow below) {
     if (forms.exact().size() != geometry.groups().size()) {
       throw new IllegalArgumentException(
           forms.exact().size() + " slab layouts for " + geometry.groups().size() + " layer groups");
@@ -71,8 +79,10 @@ public final class KvCache {
     this.footprint = new Footprint(geometry.groups(), rule, slabBytes);
     this.budget = budget;
     this.pool = new BlockPool(slabBytes, budget, discard);
-    this.tree = new PrefixTree(geometry, pool);
+    this.tree = new PrefixTree(geometry, pool, below == null ? null : new TierWriter(below, pool));
+    this.coolings = new PendingCoolings(tree);
     this.finder = new PrefixFinder(geometry, forms, tree);
+    this.below = below == null ? null : new TierReader(below, pool, tree, finder);
     this.census = new FormatCensus(forms);
   }
 
@@ -97,6 +107,32 @@ public final class KvCache {
   /// The last token is never part of it: its logits have to be computed.
   public PrefixMatch match(HashChain chain, int[] tokens, int count) {
     return new PrefixMatch(chain, finder.find(chain, tokens, (count - 1) / BLOCK));
+  }
+
+  /// Sends for the longest prefix of the first `count` tokens that the tier below can help to go on
+  /// from. Null if it has nothing that makes it longer.
+  public @Nullable Recall recall(HashChain chain, int[] tokens, int count) {
+    return below == null ? null : below.plan(chain, tokens, (count - 1) / BLOCK, availableBytes());
+  }
+
+  /// Moves a recall on: what has come is there to be matched, as far as there is memory.
+  ///
+  /// @return whether there is more to wait for
+  public boolean advance(Recall recall) {
+    if (below != null && below.advance(recall)) {
+      return true;
+    }
+    if (recall.tip != null && tree.has(recall.tip)) {
+      keepTail(recall.tip);
+    }
+    return false;
+  }
+
+  /// Ends a recall early. What has come stays.
+  public void abandon(Recall recall) {
+    if (below != null) {
+      below.abandon(recall);
+    }
   }
 
   /// Bytes that opening `match` and computing up to `tokens` tokens would take from what is
@@ -228,7 +264,7 @@ public final class KvCache {
     List<Hold> held = new ArrayList<>();
     for (int g = 0; g < sequence.tables.length; g++) {
       BlockTable table = sequence.tables[g];
-      Block block = allocate(g, index);
+      Block block = tree.allocate(g, index, BlockRef.EXACT);
       if (block != null) {
         table.append(block);
         hold(table, index, BlockRef.EXACT);
@@ -241,39 +277,22 @@ public final class KvCache {
     return true;
   }
 
-  private @Nullable Block allocate(int group, int index) {
-    while (true) {
-      Block block = pool.allocate(group, index);
-      if (block != null || !tree.evictOne()) {
-        return block;
-      }
-    }
-  }
-
   /// Makes the blocks that queries in block `queryBlock` are the first to read in some form exist
   /// in it.
   private boolean coolFor(BlockTable table, int queryBlock, List<Hold> held) {
     for (int form = 1; form <= table.cooledForms(); form++) {
-      int index = newest(form, queryBlock);
+      int index = rule.newest(form, queryBlock);
       if (index < rule.firstBlocks() || table.shows(index, form)) {
         continue;
       }
       Block block = table.present(index);
-      if (!block.has(form)) {
-        if (!tree.addForm(block, form)) {
-          return false;
-        }
-        pending.add(new Pending(block, form));
+      if (!block.has(form) && !coolings.reserve(block, form)) {
+        return false;
       }
       hold(table, index, form);
       held.add(new Hold(table, index, form));
     }
     return true;
-  }
-
-  /// The newest block that queries in block `queryBlock` read in a form, or in a cooler one.
-  private int newest(int form, int queryBlock) {
-    return queryBlock - 1 - rule.ageBlocks().get(form - 1);
   }
 
   /// Undoes what was done to append block `index`.
@@ -286,39 +305,13 @@ public final class KvCache {
         table.removeLast();
       }
     }
-    dropPending();
-  }
-
-  /// Forgets reserved forms that were let go before a step filled them.
-  private void dropPending() {
-    pending.removeIf(cooling -> !cooling.block.isPending(cooling.form));
+    coolings.forgetReleased();
   }
 
   /// Hands over what the next step has to cool, blocks in order and each one's forms in order. The
   /// caller sees to it that a step fills them before anything is published.
   public List<Cooling> takeCoolings() {
-    List<Cooling> taken = new ArrayList<>();
-    pending.sort(
-        Comparator.<Pending>comparingInt(cooling -> cooling.block.group())
-            .thenComparingInt(cooling -> cooling.block.index())
-            .thenComparingLong(cooling -> cooling.block.id())
-            .thenComparingInt(Pending::form));
-    for (Pending cooling : pending) {
-      Block block = cooling.block;
-      int from = cooling.form - 1;
-      while (from > 0 && !block.has(from)) {
-        from--;
-      }
-      if (block.has(BlockRef.EXACT)) {
-        from = BlockRef.EXACT;
-      }
-      taken.add(
-          new Cooling(block.group(), block.index(), block.ref(from), block.ref(cooling.form)));
-    }
-    pending.forEach(cooling -> tree.filled(cooling.block, cooling.form));
-    coolings += pending.size();
-    pending.clear();
-    return taken;
+    return coolings.take();
   }
 
   /// Says that the keys and values of the first `computedTokens` tokens are in the cache. Full
@@ -330,9 +323,7 @@ public final class KvCache {
           "%d computed tokens; %d were so before, and %d are reserved"
               .formatted(computedTokens, sequence.computedTokens, sequence.reservedTokens()));
     }
-    if (!pending.isEmpty()) {
-      throw new IllegalStateException(pending.size() + " coolings were not taken");
-    }
+    coolings.requireNone();
     sequence.computedTokens = computedTokens;
     while (sequence.publishes && (sequence.publishedBlocks + 1) * BLOCK <= computedTokens) {
       publishBlock(sequence, tokens);
@@ -388,7 +379,7 @@ public final class KvCache {
       long now = tree.tick();
       for (BlockTable table : sequence.tables) {
         for (int form = 1; form <= table.cooledForms(); form++) {
-          int index = newest(form, sequence.settledBlocks);
+          int index = rule.newest(form, sequence.settledBlocks);
           for (int older = 0; older < form && index >= rule.firstBlocks(); older++) {
             letGo(table, index, older, now);
           }
@@ -407,25 +398,7 @@ public final class KvCache {
   }
 
   private void keepTail(PrefixNode tip) {
-    int border = tip.index + 1;
-    List<PrefixNode.Held> tail = new ArrayList<>();
-    for (LayerGroup group : geometry.groups()) {
-      boolean cools = forms.cools(group.id());
-      if (group.isFull() && !cools) {
-        continue;
-      }
-      int oldest = cools ? Math.max(rule.firstBlocks(), newest(rule.forms(), border)) : 0;
-      for (PrefixNode node = tip; node != null && node.index >= oldest; node = node.parent) {
-        if (Windows.isVisible(group, node.index, border * BLOCK)) {
-          Block block = node.blocks[group.id()];
-          int form = block == null ? -1 : cools ? PrefixFinder.formToHold(rule, block, border) : 0;
-          if (block == null || form < 0) {
-            return;
-          }
-          tail.add(new PrefixNode.Held(block, form));
-        }
-      }
-    }
+    List<PrefixNode.Held> tail = finder.tail(tip);
     if (!tail.isEmpty()) {
       tree.keepTail(tip, tail);
     }
@@ -443,7 +416,7 @@ public final class KvCache {
         }
       }
     }
-    dropPending();
+    coolings.forgetReleased();
     tree.unpin(sequence.tip);
     sequence.tip = null;
     sequence.open = false;
@@ -480,63 +453,22 @@ public final class KvCache {
         queryTokens,
         hitTokens,
         tree.evictedBlocks(),
-        coolings,
-        census.count(pool));
+        coolings.taken(),
+        census.count((group, form) -> pool.pool(group, form).usedSlabs()),
+        below == null ? List.of() : List.of(use(below.stats())));
+  }
+
+  private KvStats.TierUse use(TierStats tier) {
+    return new KvStats.TierUse(
+        tier,
+        census.count(
+            (group, form) -> tier.slabs().getOrDefault(new TierStats.Place(group, form), 0L)));
   }
 
   /// The cache as it is, block by block.
   public CachePicture picture() {
-    List<List<CachePicture.Block>> blocks = new ArrayList<>();
-    geometry.groups().forEach(group -> blocks.add(new ArrayList<>()));
-    Set<Block> seen = Collections.newSetFromMap(new IdentityHashMap<>());
-    for (PrefixNode node : tree.nodes()) {
-      for (Block block : node.blocks) {
-        picture(block, seen, blocks);
-      }
-    }
-    for (SequenceCache sequence : live) {
-      for (BlockTable table : sequence.tables) {
-        for (int i = 0; i < table.end(); i++) {
-          picture(table.block(i), seen, blocks);
-        }
-      }
-    }
-    List<CachePicture.Group> groups = new ArrayList<>();
-    for (LayerGroup group : geometry.groups()) {
-      List<CachePicture.Block> own = blocks.get(group.id());
-      own.sort(Comparator.comparingLong(CachePicture.Block::id));
-      groups.add(
-          new CachePicture.Group(group.layers(), group.window(), forms.picture(group.id()), own));
-    }
-    return new CachePicture(policy.text(), stats(), groups);
-  }
-
-  private void picture(
-      @Nullable Block block, Set<Block> seen, List<List<CachePicture.Block>> blocks) {
-    if (block == null || !seen.add(block)) {
-      return;
-    }
-    List<Integer> own = new ArrayList<>();
-    List<Integer> references = new ArrayList<>();
-    List<Integer> tails = new ArrayList<>();
-    for (int form = 0; form < block.forms(); form++) {
-      if (block.isReady(form)) {
-        own.add(form);
-        references.add(block.references(form));
-        tails.add(block.tails(form));
-      }
-    }
-    blocks
-        .get(block.group())
-        .add(
-            new CachePicture.Block(
-                block.id(),
-                block.index(),
-                own,
-                references,
-                tails,
-                block.node != null,
-                block.isReferenced() ? 0 : tree.age(block)));
+    return new CachePicture(
+        policy.text(), stats(), new CachePainter(tree).groups(geometry, forms, live));
   }
 
   /// Counts everything anew and compares.

@@ -17,6 +17,7 @@ import java.util.List;
 /// @param evictedBlocks blocks that the prefix tree gave up so far
 /// @param coolings blocks that took a cooler form so far, once for each form
 /// @param formats tiles of every format that the cache may hold
+/// @param tiers below the memory in which tiles are used
 public record KvStats(
     int usedBlocks,
     int cachedBlocks,
@@ -30,7 +31,11 @@ public record KvStats(
     long hitTokens,
     long evictedBlocks,
     long coolings,
-    List<FormatStats> formats) {
+    List<FormatStats> formats,
+    List<TierUse> tiers) {
+
+  /// A tier, and the tiles of every format that it holds.
+  public record TierUse(TierStats stats, List<FormatStats> formats) {}
 
   /// Tiles of one format.
   public record FormatStats(String format, long tiles, long bytes) {}

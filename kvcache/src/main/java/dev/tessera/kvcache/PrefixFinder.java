@@ -26,6 +26,19 @@ final class PrefixFinder {
 
   /// @param limit blocks to find at most
   List<PrefixNode> find(HashChain chain, int[] tokens, int limit) {
+    List<PrefixNode> path = path(chain, tokens, limit);
+    int[][] ready = new int[geometry.groups().size()][path.size()];
+    for (int i = 0; i < path.size(); i++) {
+      for (int group = 0; group < ready.length; group++) {
+        ready[group][i] = readyForms(path.get(i), group);
+      }
+    }
+    return List.copyOf(path.subList(0, longest(ready, path.size())));
+  }
+
+  /// The nodes from the start of a prefix on, as far as they have a block in every group that sees
+  /// the whole sequence.
+  List<PrefixNode> path(HashChain chain, int[] tokens, int limit) {
     chain.extend(tokens, limit * BLOCK);
     List<PrefixNode> path = new ArrayList<>();
     while (path.size() < limit) {
@@ -35,17 +48,7 @@ final class PrefixFinder {
       }
       path.add(node);
     }
-    List<Runs> runs = new ArrayList<>();
-    for (LayerGroup group : geometry.groups()) {
-      if (forms.cools(group.id())) {
-        runs.add(new Runs(path, group.id(), forms.rule()));
-      }
-    }
-    int length = path.size();
-    while (length > 0 && !serves(path, runs, length)) {
-      length--;
-    }
-    return List.copyOf(path.subList(0, length));
+    return path;
   }
 
   private boolean holdsFullGroups(PrefixNode node) {
@@ -57,7 +60,106 @@ final class PrefixFinder {
     return true;
   }
 
-  private boolean serves(List<PrefixNode> path, List<Runs> runs, int length) {
+  private static int readyForms(@Nullable PrefixNode node, int group) {
+    Block block = node == null ? null : node.blocks[group];
+    return block == null ? 0 : block.readyForms();
+  }
+
+  /// What a sequence needs to go on behind a node and may not find there later, unless it is kept;
+  /// nothing where all layers see everything and stay exact, or where some of it is gone already.
+  List<PrefixNode.Held> tail(PrefixNode tip) {
+    int border = tip.index + 1;
+    CoolingRule rule = forms.rule();
+    List<PrefixNode.Held> tail = new ArrayList<>();
+    for (LayerGroup group : geometry.groups()) {
+      boolean cools = forms.cools(group.id());
+      if (group.isFull() && !cools) {
+        continue;
+      }
+      int oldest = cools ? Math.max(rule.firstBlocks(), rule.newest(rule.forms(), border)) : 0;
+      for (PrefixNode node = tip; node != null && node.index >= oldest; node = node.parent) {
+        if (Windows.isVisible(group, node.index, border * BLOCK)) {
+          Block block = node.blocks[group.id()];
+          int form = block == null ? -1 : cools ? formToHold(rule, block, border) : 0;
+          if (block == null || form < 0) {
+            return List.of();
+          }
+          tail.add(new PrefixNode.Held(block, form));
+        }
+      }
+    }
+    return tail;
+  }
+
+  /// What a tier would have to give for the longest prefix that can be gone on from with its help,
+  /// in the order of the blocks; nothing if none is longer than without it.
+  List<Recall.Missing> missing(HashChain chain, int[] tokens, int limit, Tier tier) {
+    int groups = geometry.groups().size();
+    int alone = find(chain, tokens, limit).size();
+    int[][] here = new int[groups][limit];
+    int[][] either = new int[groups][limit];
+    int length = 0;
+    while (length < limit && look(chain.get(length), tokens, length, tier, here, either)) {
+      length++;
+    }
+    length = longest(either, length);
+    List<Recall.Missing> missing = new ArrayList<>();
+    for (int i = 0; i < length && length > alone; i++) {
+      for (LayerGroup group : geometry.groups()) {
+        int id = group.id();
+        if (Windows.isVisible(group, i, length * BLOCK)) {
+          int form =
+              forms.cools(id) ? formToHold(forms.rule(), either[id][i], i, length) : BlockRef.EXACT;
+          if ((here[id][i] >>> form & 1) == 0) {
+            missing.add(new Recall.Missing(i, new SlabKey(chain.get(i), id, form)));
+          }
+        }
+      }
+    }
+    return missing;
+  }
+
+  /// Notes the forms of one block that are here, and those that are here or in the tier. False if
+  /// it cannot be part of a prefix.
+  private boolean look(
+      BlockHash hash, int[] tokens, int index, Tier tier, int[][] here, int[][] either) {
+    PrefixNode node = tree.find(hash, tokens, index * BLOCK);
+    if (node == null && tree.contains(hash)) {
+      return false;
+    }
+    for (LayerGroup group : geometry.groups()) {
+      int id = group.id();
+      int ready = readyForms(node, id);
+      here[id][index] = ready;
+      for (int form = 0; form < forms.count(id); form++) {
+        boolean isThere = (ready >>> form & 1) != 0 || tier.holds(new SlabKey(hash, id, form));
+        either[id][index] |= isThere ? 1 << form : 0;
+      }
+      if (group.isFull() && either[id][index] == 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /// The longest border at which a sequence can go on.
+  ///
+  /// @param ready `[groups][blocks]` forms that are there, a bit each
+  private int longest(int[][] ready, int blocks) {
+    List<Runs> runs = new ArrayList<>();
+    for (LayerGroup group : geometry.groups()) {
+      if (forms.cools(group.id())) {
+        runs.add(new Runs(ready[group.id()], blocks, forms.rule()));
+      }
+    }
+    int length = blocks;
+    while (length > 0 && !serves(ready, runs, length)) {
+      length--;
+    }
+    return length;
+  }
+
+  private boolean serves(int[][] ready, List<Runs> runs, int length) {
     for (Runs group : runs) {
       if (!group.serve(length)) {
         return false;
@@ -65,18 +167,19 @@ final class PrefixFinder {
     }
     for (LayerGroup group : geometry.groups()) {
       int first = Windows.firstVisible(group, length * BLOCK);
+      int[] own = ready[group.id()];
       if (!group.isFull()
-          && !(holds(path, group, 0, Math.min(Windows.sinkBlocks(group), length))
-              && holds(path, group, first, length))) {
+          && !(holds(own, 0, Math.min(Windows.sinkBlocks(group), length))
+              && holds(own, first, length))) {
         return false;
       }
     }
     return true;
   }
 
-  private static boolean holds(List<PrefixNode> path, LayerGroup group, int from, int to) {
+  private static boolean holds(int[] ready, int from, int to) {
     for (int i = to - 1; i >= from; i--) {
-      if (path.get(i).blocks[group.id()] == null) {
+      if (ready[i] == 0) {
         return false;
       }
     }
@@ -86,37 +189,43 @@ final class PrefixFinder {
   /// The form to hold of a block for queries in block `queryBlock` and behind: the one that they
   /// read, or where that one is not there, the one that it is made from. -1 if neither is there.
   static int formToHold(CoolingRule rule, Block block, int queryBlock) {
-    int form = rule.form(queryBlock, block.index());
-    if (block.isReady(form)) {
+    return formToHold(rule, block.readyForms(), block.index(), queryBlock);
+  }
+
+  /// @param ready forms that are there, a bit each
+  /// @param index of the block
+  private static int formToHold(CoolingRule rule, int ready, int index, int queryBlock) {
+    int form = rule.form(queryBlock, index);
+    if (isReady(ready, form)) {
       return form;
     }
-    int before = form == 0 ? 0 : rule.form(queryBlock - 1, block.index());
+    int before = form == 0 ? 0 : rule.form(queryBlock - 1, index);
     if (before == form) {
       return -1;
     }
-    if (block.isReady(before)) {
+    if (isReady(ready, before)) {
       return before;
     }
-    return block.isReady(BlockRef.EXACT) ? BlockRef.EXACT : -1;
+    return isReady(ready, BlockRef.EXACT) ? BlockRef.EXACT : -1;
+  }
+
+  private static boolean isReady(int ready, int form) {
+    return (ready >>> form & 1) != 0;
   }
 
   /// How many blocks in a row, up to each one of a path, are there in each form.
   private static final class Runs {
-    private final List<PrefixNode> path;
-    private final int group;
+    private final int[] ready; // [blocks], a bit per form
     private final CoolingRule rule;
     private final int[][] runs; // [forms][blocks]
 
-    Runs(List<PrefixNode> path, int group, CoolingRule rule) {
-      this.path = path;
-      this.group = group;
+    Runs(int[] ready, int blocks, CoolingRule rule) {
+      this.ready = ready;
       this.rule = rule;
-      this.runs = new int[1 + rule.forms()][path.size()];
-      for (int i = 0; i < path.size(); i++) {
-        @Nullable Block block = path.get(i).blocks[group];
+      this.runs = new int[1 + rule.forms()][blocks];
+      for (int i = 0; i < blocks; i++) {
         for (int form = 0; form < runs.length; form++) {
-          boolean there = block != null && block.isReady(form);
-          runs[form][i] = there ? 1 + (i == 0 ? 0 : runs[form][i - 1]) : 0;
+          runs[form][i] = isReady(ready[i], form) ? 1 + (i == 0 ? 0 : runs[form][i - 1]) : 0;
         }
       }
     }
@@ -132,8 +241,7 @@ final class PrefixFinder {
         int from = coolest ? first : Math.max(first, length - rule.ageBlocks().get(form));
         int settled = end;
         if (form > 0) {
-          Block newest = path.get(end - 1).blocks[group];
-          if (newest == null || formToHold(rule, newest, length) < 0) {
+          if (formToHold(rule, ready[end - 1], end - 1, length) < 0) {
             return false;
           }
           settled--;

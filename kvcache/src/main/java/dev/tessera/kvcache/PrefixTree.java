@@ -24,13 +24,16 @@ final class PrefixTree {
   private final BlockPool pool;
   private final int groups;
   private final IdleBlocks idle;
+  private final @Nullable TierWriter below;
   private final Map<BlockHash, PrefixNode> nodes = new HashMap<>();
   private final TreeMap<Long, PrefixNode> tails = new TreeMap<>(); // by last use
   private long clock;
   private long evictedBlocks;
 
-  PrefixTree(KvGeometry geometry, BlockPool pool) {
+  /// @param below takes what later prefixes may need and what is given up here; null for nobody
+  PrefixTree(KvGeometry geometry, BlockPool pool, @Nullable TierWriter below) {
     this.pool = pool;
+    this.below = below;
     this.groups = geometry.groups().size();
     this.idle = new IdleBlocks(geometry, pool);
   }
@@ -66,6 +69,11 @@ final class PrefixTree {
   /// Whether a hash is taken, if perhaps by other tokens.
   boolean contains(BlockHash hash) {
     return nodes.containsKey(hash);
+  }
+
+  /// Whether a node is still in the tree.
+  boolean has(PrefixNode node) {
+    return nodes.get(node.hash) == node;
   }
 
   /// Adds a node behind `parent`, without blocks yet.
@@ -128,6 +136,27 @@ final class PrefixTree {
     }
     if (last) {
       block.lastUse = now;
+    }
+    idle.enter(block);
+  }
+
+  /// A new block outside the tree, or null if there is no memory that could be evicted for it.
+  @Nullable Block allocate(int group, int index, int form) {
+    while (true) {
+      Block block = pool.allocate(group, index, form);
+      if (block != null || !evictOne()) {
+        return block;
+      }
+    }
+  }
+
+  /// Counts a block that no sequence references as used just now.
+  void touch(Block block) {
+    idle.leave(block);
+    long now = tick();
+    block.lastUse = now;
+    for (int form = 0; form < block.forms(); form++) {
+      block.setIdleSince(form, now);
     }
     idle.enter(block);
   }
@@ -261,6 +290,7 @@ final class PrefixTree {
   }
 
   private void dropForm(Block block, int form) {
+    lower(block, form);
     idle.leave(block);
     pool.dropForm(block, form);
     idle.enter(block);
@@ -273,7 +303,20 @@ final class PrefixTree {
     return block.node;
   }
 
+  /// Offers a form of a block that is about to go to the tier below, if a prefix can be gone on
+  /// from with it: what was kept for that, and where all layers see everything, the coolest form.
+  private void lower(Block block, int form) {
+    if (below != null
+        && block.isReady(form)
+        && (block.wasInTail(form) || idle.isFull(block) && !block.hasCooler(form))) {
+      below.take(nodeOf(block).hash, block, form);
+    }
+  }
+
   private void free(Block block) {
+    for (int form = 0; form < block.forms(); form++) {
+      lower(block, form);
+    }
     idle.leave(block);
     evictedBlocks++;
     block.node = null;

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -21,10 +23,16 @@ final class KvCacheSimulationTest {
 
   /// @param slabs of the budget, in exact slabs
   /// @param policy its text
-  record World(long seed, int slabs, String policy, LayerGroup... groups) {
+  /// @param tier slabs that the tier below holds; 0 for none
+  record World(long seed, int slabs, String policy, int tier, LayerGroup... groups) {
+    World(long seed, int slabs, String policy, LayerGroup... groups) {
+      this(seed, slabs, policy, 0, groups);
+    }
+
     @Override
     public String toString() {
-      return "seed %d, %d slabs, %s, %d groups".formatted(seed, slabs, policy, groups.length);
+      return "seed %d, %d slabs, %s, %d groups, %d slabs below"
+          .formatted(seed, slabs, policy, groups.length, tier);
     }
   }
 
@@ -51,6 +59,33 @@ final class KvCacheSimulationTest {
               seed,
               20 + random.nextInt(30),
               Policies.randomText(random, 3, false),
+              full,
+              Fixtures.window(1, 100, 0),
+              new LayerGroup(2, List.of(2), 0, 0)));
+    }
+    worlds.add(new World(40, 12, "exact", 500, full));
+    worlds.add(new World(41, 12, "exact", 30, full));
+    worlds.add(new World(42, 24, "exact", 500, full, Fixtures.window(1, 100, 0)));
+    worlds.add(
+        new World(
+            43,
+            24,
+            "exact",
+            500,
+            Fixtures.window(0, 130, 65),
+            new LayerGroup(1, List.of(1), 0, 0)));
+    for (int seed = 50; seed < 58; seed++) {
+      worlds.add(
+          new World(
+              seed, 13 + random.nextInt(20), Policies.randomText(random, 1, true), 1_000, full));
+    }
+    for (int seed = 60; seed < 63; seed++) {
+      worlds.add(
+          new World(
+              seed,
+              20 + random.nextInt(30),
+              Policies.randomText(random, 3, false),
+              1_000,
               full,
               Fixtures.window(1, 100, 0),
               new LayerGroup(2, List.of(2), 0, 0)));
@@ -88,6 +123,27 @@ final class KvCacheSimulationTest {
   private int hits;
   private int refusals;
   private int coolings;
+  private ForgetfulTier tier;
+  private final Map<Recall, Live> recalls = new HashMap<>(); // on their way, and for what
+  private int recalledTokens;
+
+  /// The bytes of a slab are but a number under which their content is on record.
+  private final SlabTransfer transfer =
+      new SlabTransfer() {
+        private final List<long[]> contents = new ArrayList<>();
+
+        @Override
+        public void read(int group, int form, int slab, MemorySegment bytes) {
+          bytes.set(ValueLayout.JAVA_INT_UNALIGNED, 0, contents.size());
+          contents.add(memory.get(key(group, BlockRef.of(form, slab))).clone());
+        }
+
+        @Override
+        public void write(int group, int form, int slab, MemorySegment bytes) {
+          long[] content = contents.get(bytes.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
+          memory.put(key(group, BlockRef.of(form, slab)), content.clone());
+        }
+      };
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("worlds")
@@ -96,13 +152,18 @@ final class KvCacheSimulationTest {
     KvPolicy policy = ((PolicySetting.Fixed) KvPolicyParser.parse(world.policy())).policy();
     rule = policy.rule();
     long budget = world.slabs() * Fixtures.SLAB;
-    cache =
-        Fixtures.cache(
-            budget,
-            policy,
-            (g, form, slab) -> memory.remove(key(g, BlockRef.of(form, slab))),
-            world.groups());
     random = new Random(world.seed());
+    tier = new ForgetfulTier(new Random(world.seed()), world.tier());
+    KvGeometry geometry = Fixtures.geometry(world.groups());
+    cache =
+        new KvCache(
+            geometry,
+            Fixtures.forms(policy, geometry),
+            policy,
+            new MemoryBudget(budget),
+            new byte[] {1, 2, 3},
+            (g, form, slab) -> memory.remove(key(g, BlockRef.of(form, slab))),
+            world.tier() == 0 ? null : new TierBelow(tier, transfer, 3 * Fixtures.SLAB));
     for (int step = 0; step < STEPS; step++) {
       int action = random.nextInt(10);
       if (live.isEmpty() || action < 2 && live.size() < 6) {
@@ -115,7 +176,13 @@ final class KvCacheSimulationTest {
         cache.evict(random.nextInt(world.slabs() + 1) * Fixtures.SLAB);
         cache.trim();
       }
+      moveRecallsOn();
       cache.checkIntegrity();
+    }
+    if (world.tier() > 0) {
+      String summary = recalledTokens + " tokens; " + tier.stats();
+      assertTrue(recalledTokens > 64 * 20, summary);
+      assertTrue(tier.lost > 0, summary);
     }
     assertTrue(hits > STEPS / 150, "only " + hits + " hits");
     assertTrue(refusals > 0 || world.slabs() >= 30, "memory was never short");
@@ -131,7 +198,35 @@ final class KvCacheSimulationTest {
   }
 
   private void open() {
-    int[] tokens = randomTokens();
+    open(randomTokens());
+  }
+
+  /// Now and then a prefix is sent for; its sequence begins when it has come, or has not.
+  private void moveRecallsOn() {
+    if (world.tier() > 0 && random.nextInt(4) == 0 && recalls.size() < 3) {
+      int[] tokens = randomTokens();
+      Recall recall = cache.recall(new HashChain(cache.root("")), tokens, tokens.length);
+      if (recall != null) {
+        recalls.put(recall, new Live(null, tokens));
+      }
+    }
+    tier.work(random.nextInt(6));
+    for (Recall recall : List.copyOf(recalls.keySet())) {
+      int[] tokens = recalls.get(recall).tokens;
+      HashChain chain = new HashChain(cache.root(""));
+      int before = cache.match(chain, tokens, tokens.length).tokens();
+      boolean more = random.nextInt(40) > 0 && cache.advance(recall);
+      recalledTokens += Math.max(0, cache.match(chain, tokens, tokens.length).tokens() - before);
+      if (!more) {
+        cache.abandon(recall);
+        recalls.remove(recall);
+        open(tokens);
+      }
+      cache.checkIntegrity();
+    }
+  }
+
+  private void open(int[] tokens) {
     PrefixMatch match =
         cache.match(new HashChain(cache.root("")), tokens, 1 + random.nextInt(tokens.length));
     long expected = cache.availableBytes() - cache.bytesToOpen(match, match.tokens());

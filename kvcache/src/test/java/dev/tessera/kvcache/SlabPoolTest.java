@@ -73,14 +73,14 @@ final class SlabPoolTest {
             new long[][] {{2}, {4}}, budget, (g, f, s) -> discards.add(g + "/" + f + "/" + s));
     var small = new ArrayList<Block>();
     for (int i = 0; i < 4; i++) {
-      small.add(pool.allocate(0, i));
+      small.add(pool.allocate(0, i, BlockRef.EXACT));
     }
-    assertNull(pool.allocate(0, 4));
-    assertNull(pool.allocate(1, 0));
+    assertNull(pool.allocate(0, 4, BlockRef.EXACT));
+    assertNull(pool.allocate(1, 0, BlockRef.EXACT));
     pool.free(small.get(1));
     pool.free(small.get(3));
     assertTrue(discards.isEmpty());
-    assertNotNull(pool.allocate(1, 0));
+    assertNotNull(pool.allocate(1, 0, BlockRef.EXACT));
     assertEquals(List.of("0/0/3", "0/0/1"), discards);
     assertEquals(8, budget.residentBytes());
   }
@@ -89,7 +89,7 @@ final class SlabPoolTest {
   void aBlockExistsInSeveralFormsWithReferencesOfTheirOwn() {
     var budget = new MemoryBudget(100);
     var pool = new BlockPool(new long[][] {{10, 3}}, budget, (g, f, s) -> {});
-    Block block = pool.allocate(0, 0);
+    Block block = pool.allocate(0, 0, BlockRef.EXACT);
     assertNotNull(block);
     assertTrue(pool.addForm(block, 1));
     assertEquals(13, budget.usedBytes());

@@ -1,0 +1,85 @@
+package dev.tessera.kvcache;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Consumer;
+
+/// A tier in memory that takes its time, declines now and then, and loses things.
+final class ForgetfulTier implements Tier {
+  private final Random random;
+  private final int capacity;
+  private final Map<SlabKey, MemorySegment> slabs = new LinkedHashMap<>();
+  private final Deque<Runnable> waiting = new ArrayDeque<>();
+  int stored;
+  int fetched;
+  int lost;
+
+  ForgetfulTier(Random random, int capacity) {
+    this.random = random;
+    this.capacity = capacity;
+  }
+
+  @Override
+  public String name() {
+    return "forgetful";
+  }
+
+  @Override
+  public boolean holds(SlabKey key) {
+    return slabs.containsKey(key);
+  }
+
+  @Override
+  public boolean store(SlabKey key, long bytes, Consumer<MemorySegment> fill) {
+    if (slabs.containsKey(key)) {
+      return true;
+    }
+    if (random.nextInt(20) == 0) {
+      return false;
+    }
+    MemorySegment copy = MemorySegment.ofArray(new byte[(int) bytes]);
+    fill.accept(copy);
+    slabs.put(key, copy);
+    stored++;
+    if (slabs.size() > capacity) {
+      slabs.remove(slabs.keySet().iterator().next());
+    }
+    return true;
+  }
+
+  @Override
+  public Fetch fetch(SlabKey key, long bytes) {
+    Fetch fetch = new Fetch();
+    waiting.add(
+        () -> {
+          MemorySegment slab = random.nextInt(30) == 0 ? slabs.remove(key) : null;
+          slab = slab == null ? slabs.get(key) : null;
+          fetched += slab == null ? 0 : 1;
+          lost += slab == null ? 1 : 0;
+          if (slab != null && slab.byteSize() != bytes) {
+            throw new IllegalStateException(slab.byteSize() + " bytes are not " + bytes);
+          }
+          fetch.complete(slab);
+        });
+    return fetch;
+  }
+
+  /// Lets some of what was sent for arrive.
+  void work(int fetches) {
+    for (int i = 0; i < fetches && !waiting.isEmpty(); i++) {
+      waiting.removeFirst().run();
+    }
+  }
+
+  @Override
+  public TierStats stats() {
+    return new TierStats(name(), Map.of(), 0, 0, stored, 0, fetched, lost, 0);
+  }
+
+  @Override
+  public void close() {}
+}
