@@ -229,8 +229,7 @@ final class NativeDecoder implements AutoCloseable {
   /// Looks at what a step's coolings have made, now and then.
   void observe(List<StepBatch.Coolings> coolings) {
     if (forms != null) {
-      forms.observe(
-          coolings, (group, ref) -> slab(group, BlockRef.EXACT, BlockRef.slab(ref)));
+      forms.observe(coolings, (group, ref) -> slab(group, BlockRef.EXACT, BlockRef.slab(ref)));
     }
   }
 

@@ -22,6 +22,7 @@ import dev.tessera.models.tokenizer.Tokenizer;
 import dev.tessera.server.engine.Engine;
 import dev.tessera.server.engine.EngineConfig;
 import dev.tessera.server.engine.EngineListener;
+import dev.tessera.server.engine.EngineLoader;
 import dev.tessera.server.http.ServedModel;
 import dev.tessera.server.http.Texts;
 import java.io.IOException;
@@ -123,28 +124,30 @@ final class LoadedEngine implements AutoCloseable {
     LOG.log(Level.INFO, "model {0} ({1}), {2}", model.name(), model.description(), path);
     EngineConfig config = engineConfig(configuration, policy, model, cacheBytes);
     Engine engine =
-        Engine.create(
-            config,
-            choice.backend(),
-            model.spec(),
-            model.weights(),
-            model.fingerprint(),
-            (session, limits) ->
-                KeyLearning.of(
-                    policy,
-                    choice.backend(),
-                    model,
-                    path,
-                    config.contextTokens(),
-                    () ->
-                        new Calibrator(session, limits, PairDemand.of(policy))
-                            .learn(
-                                model.tokenizer(),
-                                config.contextTokens(),
-                                progress.share("learning keys"))),
-            model.tokenizer().endOfGeneration(),
-            listener.apply(names.getFirst()),
-            progress.share("loading"));
+        new EngineLoader(
+                config,
+                choice.backend(),
+                new TileDisk(configuration, LOG)::open,
+                listener.apply(names.getFirst()),
+                progress.share("loading"))
+            .load(
+                model.spec(),
+                model.weights(),
+                TileDisk.origin(model, choice.backend()),
+                (session, limits) ->
+                    KeyLearning.of(
+                        policy,
+                        choice.backend(),
+                        model,
+                        path,
+                        config.contextTokens(),
+                        () ->
+                            new Calibrator(session, limits, PairDemand.of(policy))
+                                .learn(
+                                    model.tokenizer(),
+                                    config.contextTokens(),
+                                    progress.share("learning keys"))),
+                model.tokenizer().endOfGeneration());
     if (engine.memory().weightBytes() > 0) {
       model.close(); // the backend has its own copy: the file's pages may go
     }

@@ -144,6 +144,23 @@ final class Options {
           ByteSize::parse,
           "Of it, memory of exact copies for later prompts; 0 for an eighth");
 
+  static final Option<Long> KV_DISK =
+      new Option<>(
+          "kv-cache.disk",
+          "--kv-disk",
+          "SIZE",
+          "0",
+          ByteSize::parse,
+          "Disk for tiles that memory has no room for, for example 8G; 0 for none");
+  static final Option<String> KV_DISK_DIRECTORY =
+      new Option<>(
+          "kv-cache.disk-directory",
+          "--kv-disk-directory",
+          "DIRECTORY",
+          "",
+          Function.identity(),
+          "Where to keep them for the next start; empty for scratch that goes at the end");
+
   static final Option<Integer> PARALLEL =
       new Option<>(
           "scheduler.max-sequences",
@@ -265,6 +282,8 @@ final class Options {
           KV_MEMORY,
           KV_POLICY,
           KV_TAILS,
+          KV_DISK,
+          KV_DISK_DIRECTORY,
           PARALLEL,
           MAX_QUEUED_REQUESTS,
           MAX_QUEUED_PROMPT_TOKENS,

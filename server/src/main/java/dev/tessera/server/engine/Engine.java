@@ -1,25 +1,11 @@
 package dev.tessera.server.engine;
 
-import dev.tessera.kernels.Backend;
-import dev.tessera.kernels.CooledForm;
-import dev.tessera.kernels.CooledForms;
-import dev.tessera.kernels.DecoderSession;
-import dev.tessera.kernels.DecoderSpec;
-import dev.tessera.kernels.DecoderWeights;
-import dev.tessera.kernels.SessionLimits;
-import dev.tessera.kernels.codec.FormFactory;
-import dev.tessera.kvcache.BlockForms;
 import dev.tessera.kvcache.CachePicture;
-import dev.tessera.kvcache.FormLayout;
-import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
-import dev.tessera.kvcache.MemoryBudget;
-import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.Tier;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -30,7 +16,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.DoubleConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// The one thread that owns the model, the cache and every sequence.
@@ -53,12 +38,6 @@ public final class Engine implements TokenEngine, AutoCloseable {
     record Picture(CompletableFuture<CachePicture> picture) implements Command {}
   }
 
-  /// Learns what a model's keys are like, on a session that serves nobody yet.
-  @FunctionalInterface
-  public interface KeyTeacher {
-    FormFactory.KeyKnowledge learn(DecoderSession session, SessionLimits limits);
-  }
-
   /// What the engine needs to know of a model.
   ///
   /// @param endTokens tokens that end a generation
@@ -70,6 +49,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   private final MemoryPlan memory;
   private final KvCache cache;
   private final ModelRunner runner;
+  private final @Nullable Tier tier;
   private final AdmissionGate gate;
   private final EngineCore core;
   private final EngineListener listener;
@@ -89,17 +69,27 @@ public final class Engine implements TokenEngine, AutoCloseable {
       KvCache cache,
       ModelRunner runner,
       EngineListener listener) {
-    this(config, model, cache, runner, new MemoryPlan(0, 0, 0, config.kvBudgetBytes()), listener);
+    this(
+        config,
+        model,
+        cache,
+        runner,
+        null,
+        new MemoryPlan(0, 0, 0, config.kvBudgetBytes()),
+        listener);
   }
 
-  private Engine(
+  /// @param tier below the cache, which is closed with the engine; null for none
+  Engine(
       EngineConfig config,
       ModelFacts model,
       KvCache cache,
       ModelRunner runner,
+      @Nullable Tier tier,
       MemoryPlan memory,
       EngineListener listener) {
     this.config = config;
+    this.tier = tier;
     this.memory = memory;
     this.model = model;
     this.cache = cache;
@@ -128,93 +118,6 @@ public final class Engine implements TokenEngine, AutoCloseable {
             System::nanoTime);
     this.stats = core.stats();
     this.thread = Thread.ofPlatform().name("tessera-engine").daemon().unstarted(this::run);
-  }
-
-  /// Loads a decoder on a backend and starts to serve it.
-  ///
-  /// @param fingerprint of the model, for the block hashes
-  /// @param teacher asked where the cache's policy lets tiles cool
-  /// @param endTokens tokens that end a generation
-  /// @param progress called with the share of the loading that is done, from 0 to 1
-  /// @throws IllegalArgumentException if not even one token fits into the cache's budget, or if the
-  ///   policy is not for this model or this backend
-  public static Engine create(
-      EngineConfig config,
-      Backend backend,
-      DecoderSpec spec,
-      DecoderWeights weights,
-      byte[] fingerprint,
-      KeyTeacher teacher,
-      Set<Integer> endTokens,
-      EngineListener listener,
-      DoubleConsumer progress) {
-    List<SlabLayout> slabs = List.of(backend.exactSlabs(spec));
-    SessionLimits limits =
-        new SessionLimits(
-            config.maxStepTokens(),
-            config.maxLogitRows(),
-            config.maxSequences(),
-            KvCache.slabCapacities(slabs, config.kvBudgetBytes()));
-    FormPlan plan = FormPlan.of(config.policy(), spec.kv());
-    DecoderSession session = backend.load(spec, weights, limits, progress);
-    FormFactory.KeyKnowledge keys = FormFactory.KeyKnowledge.NONE;
-    CooledForms forms;
-    MemoryPlan memory;
-    try {
-      if (!config.policy().isExact()) {
-        keys = teacher.learn(session, limits);
-      }
-      forms = new FormFactory(plan, spec, slabs, keys).create(config.kvBudgetBytes());
-      cool(session, forms, config, backend);
-      memory =
-          MemoryPlan.of(
-              config.kvBudgetBytes(),
-              session.weightBytes(),
-              session.scratchBytes(),
-              slabs.stream().mapToLong(SlabLayout::slabBytes).sum(),
-              slabs.size());
-    } catch (RuntimeException e) {
-      session.close();
-      throw e;
-    }
-    ModelRunner runner = new DecoderRunner(session);
-    KvCache cache =
-        new KvCache(
-            spec.kv(),
-            blockForms(slabs, forms, keys),
-            config.policy(),
-            new MemoryBudget(
-                memory.tileBytes(), Math.min(config.tailBudgetBytes(), memory.tileBytes())),
-            fingerprint,
-            runner::discard);
-    ModelFacts facts = new ModelFacts(spec.vocabulary(), slabs.size(), endTokens);
-    Engine engine = new Engine(config, facts, cache, runner, memory, listener);
-    engine.start();
-    return engine;
-  }
-
-  static BlockForms blockForms(
-      List<SlabLayout> slabs, CooledForms forms, FormFactory.KeyKnowledge keys) {
-    List<List<FormLayout>> layouts = new ArrayList<>();
-    for (int group = 0; group < slabs.size(); group++) {
-      layouts.add(forms.of(group).stream().map(CooledForm::layout).toList());
-    }
-    return new BlockForms(forms.rule(), slabs, layouts, keys.epoch());
-  }
-
-  private static void cool(
-      DecoderSession session, CooledForms forms, EngineConfig config, Backend backend) {
-    if (config.policy().isExact()) {
-      return;
-    }
-    try {
-      session.cool(forms);
-    } catch (UnsupportedOperationException e) {
-      throw new IllegalArgumentException(
-          "cache policy %s: backend %s: %s (--kv-cache, kv-cache.policy)"
-              .formatted(config.policy().text(), backend.name(), e.getMessage()),
-          e);
-    }
   }
 
   void start() {
@@ -330,6 +233,9 @@ public final class Engine implements TokenEngine, AutoCloseable {
       fail(cause);
     } finally {
       runner.close();
+      if (tier != null) {
+        tier.close();
+      }
     }
   }
 

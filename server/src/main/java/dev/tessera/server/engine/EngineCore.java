@@ -24,6 +24,7 @@ final class EngineCore {
   private final EngineListener listener;
   private final LongSupplier clock;
   private final StepCost cost = new StepCost();
+  private final Recalls recalls;
   private final Scheduler scheduler;
   private final BatchBuilder batches;
   private final Set<LiveRequest> live = new LinkedHashSet<>();
@@ -49,7 +50,8 @@ final class EngineCore {
     this.gate = gate;
     this.listener = listener;
     this.clock = clock;
-    this.scheduler = new Scheduler(cache, cost, config, this::onPreempted);
+    this.recalls = new Recalls(cache, clock);
+    this.scheduler = new Scheduler(cache, cost, config, recalls, this::onPreempted);
     this.batches = new BatchBuilder(groups);
   }
 
@@ -108,6 +110,9 @@ final class EngineCore {
     long start = clock.getAsLong();
     StepPlan plan = scheduler.schedule();
     if (plan.chunks().isEmpty()) {
+      if (recalls.await()) {
+        return true;
+      }
       throw new IllegalStateException(
           "nothing can be scheduled: %d running, %d waiting, %s"
               .formatted(scheduler.running().size(), scheduler.waitingCount(), cache.stats()));
@@ -311,6 +316,7 @@ final class EngineCore {
         kv.coolings(),
         kv.evictedBlocks(),
         kv.formats(),
+        kv.tiers(),
         runner.codecStats());
   }
 

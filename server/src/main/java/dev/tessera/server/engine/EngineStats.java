@@ -18,6 +18,7 @@ import java.util.List;
 /// @param coolings blocks that took a cooler form so far
 /// @param evictedBlocks blocks that were given up for memory so far
 /// @param formats tiles of every format that the cache may hold
+/// @param tiers below, and the tiles that they hold
 /// @param codecs what coding and reading tiles has taken so far, for every coded format
 public record EngineStats(
     int running,
@@ -40,4 +41,5 @@ public record EngineStats(
     long coolings,
     long evictedBlocks,
     List<KvStats.FormatStats> formats,
+    List<KvStats.TierUse> tiers,
     List<CodecStats> codecs) {}

@@ -4,10 +4,11 @@ import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
+import dev.tessera.kvcache.SlabTransfer;
 import java.util.List;
 
-/// Computes a step.
-interface ModelRunner extends AutoCloseable {
+/// Computes steps, and gives access to the slabs between them.
+interface ModelRunner extends SlabTransfer, AutoCloseable {
 
   /// Computes the rows of a batch and chooses or scores a token for each request.
   ///

@@ -35,12 +35,19 @@ final class Scheduler {
   private final StepCost cost;
   private final int maxSequences;
   private final StepPlanner.Limits limits;
+  private final Recalls recalls;
   private final Consumer<Sequence> onPreempted;
   private final List<Sequence> running = new ArrayList<>(); // in order
   private final TreeSet<Sequence> waiting = new TreeSet<>(Sequence.ORDER);
 
-  Scheduler(KvCache cache, StepCost cost, EngineConfig config, Consumer<Sequence> onPreempted) {
+  Scheduler(
+      KvCache cache,
+      StepCost cost,
+      EngineConfig config,
+      Recalls recalls,
+      Consumer<Sequence> onPreempted) {
     this.cache = cache;
+    this.recalls = recalls;
     this.cost = cost;
     this.maxSequences = config.maxSequences();
     this.limits =
@@ -73,10 +80,13 @@ final class Scheduler {
       sequence.cache = null;
     } else {
       waiting.remove(sequence);
+      recalls.drop(sequence);
     }
   }
 
+  /// Plans a step. It is empty where all that could be computed waits for the tier below.
   StepPlan schedule() {
+    recalls.advance();
     StepPlanner plan = new StepPlanner(limits, cost);
     if (decode(plan)) {
       admit();
@@ -123,6 +133,7 @@ final class Scheduler {
       cache.keepTail(youngest.cache);
     }
     remove(youngest);
+    youngest.recallsLeft = Recalls.ATTEMPTS;
     waiting.add(youngest);
     onPreempted.accept(youngest);
   }
@@ -136,9 +147,13 @@ final class Scheduler {
     }
   }
 
-  /// The first waiting sequence whose prompt is not just being computed by another sample.
+  /// The first waiting sequence whose prompt is not just being computed by another sample, or on
+  /// its way back from the tier below.
   private @Nullable Sequence nextReady() {
     for (Sequence sequence : waiting) {
+      if (recalls.isOnItsWay(sequence)) {
+        continue;
+      }
       LiveRequest live = sequence.live;
       if (sequence.sample == 0 || live.promptPublished || live.sequences.getFirst().finished) {
         return sequence;
@@ -162,6 +177,12 @@ final class Scheduler {
       if (needed > cache.availableBytes()) {
         return false;
       }
+    }
+    if (recalls.isFull()) {
+      return false;
+    }
+    if (recalls.begin(next)) {
+      return true; // with the others, until it has come
     }
     waiting.remove(next);
     next.cache = cache.open(match);

@@ -28,6 +28,7 @@ final class Sequence {
   private int length;
   private int scoredTokens; // prompt tokens behind the first whose scores are out
   @Nullable SequenceCache cache;
+  int recallsLeft = Recalls.ATTEMPTS; // until it is admitted
   boolean finished;
   long lastToken; // when the last token came out, 0 before the first
 

@@ -2,6 +2,7 @@ package dev.tessera.server.metrics;
 
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kvcache.KvStats;
+import dev.tessera.kvcache.TierStats;
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.engine.TokenEngine;
@@ -102,9 +103,48 @@ public final class ServerMetrics {
       gauge("tessera_kv_tiles", own, s -> of(s, format, KvStats.FormatStats::tiles));
       gauge("tessera_kv_tile_bytes", own, s -> of(s, format, KvStats.FormatStats::bytes));
     }
+    for (KvStats.TierUse tier : engine.stats().tiers()) {
+      bindTier(tier, tags.and("tier", tier.stats().tier()));
+    }
     for (CodecStats codec : engine.stats().codecs()) {
       bindCodec(codec.format(), tags.and("format", codec.format()));
     }
+  }
+
+  private void bindTier(KvStats.TierUse tier, Tags tags) {
+    String name = tier.stats().tier();
+    for (KvStats.FormatStats format : tier.formats()) {
+      Tags own = tags.and("format", format.format());
+      gauge("tessera_kv_tiles", own, s -> below(s, name, format, KvStats.FormatStats::tiles));
+      gauge("tessera_kv_tile_bytes", own, s -> below(s, name, format, KvStats.FormatStats::bytes));
+    }
+    gauge("tessera_kv_tier_bytes_used", tags, s -> below(s, name, TierStats::bytes));
+    gauge("tessera_kv_tier_bytes_budget", tags, s -> below(s, name, TierStats::limitBytes));
+    counter("tessera_kv_tier_stored", tags, s -> below(s, name, TierStats::stored));
+    counter("tessera_kv_tier_declined", tags, s -> below(s, name, TierStats::declined));
+    counter("tessera_kv_tier_fetched", tags, s -> below(s, name, TierStats::fetched));
+    counter("tessera_kv_tier_lost", tags, s -> below(s, name, TierStats::lost));
+    counter("tessera_kv_tier_dropped", tags, s -> below(s, name, TierStats::dropped));
+  }
+
+  private static double below(EngineStats stats, String tier, ToLongFunction<TierStats> value) {
+    return stats.tiers().stream()
+        .filter(own -> own.stats().tier().equals(tier))
+        .mapToLong(own -> value.applyAsLong(own.stats()))
+        .sum();
+  }
+
+  private static double below(
+      EngineStats stats,
+      String tier,
+      KvStats.FormatStats format,
+      ToLongFunction<KvStats.FormatStats> value) {
+    return stats.tiers().stream()
+        .filter(own -> own.stats().tier().equals(tier))
+        .flatMap(own -> own.formats().stream())
+        .filter(own -> own.format().equals(format.format()))
+        .mapToLong(value)
+        .sum();
   }
 
   /// Seconds are those of all threads together.

@@ -9,27 +9,22 @@ import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.BackendProvider;
 import dev.tessera.kernels.Backends;
-import dev.tessera.kernels.CooledForms;
-import dev.tessera.kernels.DecoderSession;
-import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.TensorType;
-import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.testing.TinyDecoder;
-import dev.tessera.kvcache.FormPlan;
-import dev.tessera.kvcache.HashChain;
-import dev.tessera.kvcache.KvCache;
+import dev.tessera.kvcache.DiskTier;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
-import dev.tessera.kvcache.MemoryBudget;
 import dev.tessera.kvcache.PolicySetting;
-import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.Tier;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assertions;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -37,13 +32,18 @@ import org.junit.jupiter.params.provider.MethodSource;
 /// the same to the last bit, whatever is found in the cache, preempted, cut into chunks or computed
 /// in the same step.
 final class EngineDifferentialTest {
-  private static final int MAX_SEQUENCES = 6;
-
   /// @param rows of a step at most: how prompts are cut
   /// @param preemptEvery steps between two forced preemptions; 0 for none
   /// @param slabs of the cache, per layer group
   /// @param together whether all requests run at once, or one after the other
-  record Company(int rows, int preemptEvery, int slabs, boolean together) {}
+  /// @param hasDisk whether what memory has no room for goes to files
+  record Company(int rows, int preemptEvery, int slabs, boolean together, boolean hasDisk) {
+    Company(int rows, int preemptEvery, int slabs, boolean together) {
+      this(rows, preemptEvery, slabs, together, false);
+    }
+  }
+
+  @TempDir Path parent;
 
   private static final int[] SHORT = {1, 63, 64, 65, 130, 190, 90, 150};
 
@@ -58,7 +58,9 @@ final class EngineDifferentialTest {
           new Company(512, 0, 100, true),
           new Company(48, 0, 100, true),
           new Company(70, 3, 100, true),
-          new Company(33, 5, 7, true));
+          new Company(33, 5, 7, true),
+          new Company(90, 7, 8, true, true),
+          new Company(64, 0, 7, false, true));
 
   /// One rung, a ladder of several ages, and layers that differ.
   private static final List<String> COOLING =
@@ -99,7 +101,8 @@ final class EngineDifferentialTest {
 
   @ParameterizedTest(name = "{0}, decoder {1}, {2}")
   @MethodSource("cases")
-  void theCompanyChangesNothing(String backendName, int index, String policyText) {
+  void theCompanyChangesNothing(String backendName, int index, String policyText)
+      throws IOException {
     TinyDecoder decoder = DECODERS.get(index);
     KvPolicy policy =
         assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse(policyText)).policy();
@@ -187,126 +190,34 @@ final class EngineDifferentialTest {
   }
 
   /// Runs requests and describes what came out of each, bit by bit.
-  private static List<List<String>> run(
+  private List<List<String>> run(
       Backend backend,
       TinyDecoder decoder,
       KvPolicy policy,
       Company company,
-      List<GenerationRequest> requests) {
-    List<SlabLayout> slabs = List.of(backend.exactSlabs(decoder.spec()));
-    long budget = company.slabs() * slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
-    EngineConfig config =
-        new EngineConfig(
-            4_096,
-            MAX_SEQUENCES,
-            1_000,
-            1_000_000,
-            budget,
-            budget / 8,
-            policy,
-            1_000,
-            company.rows(),
-            10_000,
-            60_000);
-    var limits =
-        new SessionLimits(
-            company.rows(),
-            config.maxLogitRows(),
-            MAX_SEQUENCES,
-            KvCache.slabCapacities(slabs, budget));
-    CooledForms forms =
-        new FormFactory(
-                FormPlan.of(policy, decoder.spec().kv()),
-                decoder.spec(),
-                slabs,
-                FormFactory.KeyKnowledge.NONE)
-            .create(budget);
-    DecoderSession session =
-        backend.load(decoder.spec(), decoder.weights(), limits, progress -> {});
-    if (!policy.isExact()) {
-      session.cool(forms);
-    }
-    try (ModelRunner runner = new DecoderRunner(session)) {
-      KvCache cache =
-          new KvCache(
-              decoder.spec().kv(),
-              Engine.blockForms(slabs, forms, FormFactory.KeyKnowledge.NONE),
-              policy,
-              new MemoryBudget(budget),
-              new byte[0],
-              runner::discard);
-      // A clock that stands still: then rows alone, not time, cut the prompts.
-      EngineCore core =
-          new EngineCore(
-              config,
-              slabs.size(),
-              cache,
-              runner,
-              Set.of(2),
-              new AdmissionGate(1_000, 1_000_000),
-              EngineListener.NONE,
-              () -> 0);
+      List<GenerationRequest> requests)
+      throws IOException {
+    try (Tier disk =
+            company.hasDisk()
+                ? DiskTier.scratch(parent, 1 << 30, 1 << 24, Assertions::fail)
+                : null;
+        SmallEngine engine =
+            new SmallEngine(backend, decoder, policy, company.rows(), company.slabs(), disk)) {
       List<TokenQueue> queues = new ArrayList<>();
       for (GenerationRequest request : requests) {
-        queues.add(submit(core, cache, request));
+        queues.add(engine.submit(request));
         if (!company.together()) {
-          drive(core, cache, company);
+          engine.drive(company.preemptEvery());
         }
       }
-      drive(core, cache, company);
-      EngineStats stats = core.stats();
+      engine.drive(company.preemptEvery());
+      EngineStats stats = engine.core.stats();
       assertEquals(company == ALONE, stats.prefixHitTokens() == 0, stats.toString());
       assertTrue(company.preemptEvery() == 0 || stats.preemptions() > 5, stats.toString());
+      assertTrue(disk == null || disk.stats().fetched() > 5, stats.toString());
       assertEquals(0, stats.usedBytes());
-      cache.checkIntegrity();
-      return queues.stream().map(EngineDifferentialTest::describe).toList();
+      engine.cache.checkIntegrity();
+      return queues.stream().map(SmallEngine::describe).toList();
     }
-  }
-
-  private static TokenQueue submit(EngineCore core, KvCache cache, GenerationRequest request) {
-    TokenQueue queue = new TokenQueue(request.samples(), 10_000, 0, (sample, reason) -> {});
-    core.add(
-        new LiveRequest(
-            request,
-            queue,
-            core.live().size() + core.stats().steps() * 100,
-            request.sampling().seed(),
-            new HashChain(cache.root(request.cacheSalt()))));
-    return queue;
-  }
-
-  private static void drive(EngineCore core, KvCache cache, Company company) {
-    for (int step = 1; core.step(); step++) {
-      boolean due = company.preemptEvery() > 0 && step % company.preemptEvery() == 0;
-      if (due && core.scheduler().running().size() > 1) {
-        core.scheduler().preemptYoungest();
-      }
-      assertTrue(step < 10_000);
-    }
-  }
-
-  private static List<String> describe(TokenQueue queue) {
-    List<String> lines = new ArrayList<>();
-    for (TokenEvent event : EngineHarness.events(queue)) {
-      lines.add(
-          switch (event) {
-            case TokenEvent.PromptToken(int sample, int position, var scored) ->
-                sample + " prompt " + position + " " + describe(scored);
-            case TokenEvent.Token(int sample, var scored) -> sample + " " + describe(scored);
-            case TokenEvent.Finished end -> end.toString();
-          });
-    }
-    lines.sort(Comparator.comparingInt(line -> line.charAt(0))); // by sample
-    return lines;
-  }
-
-  private static String describe(TokenEvent.Scored scored) {
-    return "%d %08x rank %d top %s %s"
-        .formatted(
-            scored.id(),
-            Float.floatToRawIntBits(scored.logprob()),
-            scored.rank(),
-            Arrays.toString(scored.topTokens()),
-            Arrays.toString(scored.topLogprobs()));
   }
 }

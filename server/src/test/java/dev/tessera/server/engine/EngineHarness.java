@@ -14,6 +14,7 @@ import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.MemoryBudget;
 import dev.tessera.kvcache.Rung;
 import dev.tessera.kvcache.SlabLayout;
+import dev.tessera.kvcache.TierBelow;
 import dev.tessera.kvcache.TileFormat;
 import dev.tessera.kvcache.TileShape;
 import java.time.Duration;
@@ -22,6 +23,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /// The engine without its thread, on the fake model and with a clock that only the model moves.
 final class EngineHarness {
@@ -37,15 +39,21 @@ final class EngineHarness {
   final List<EngineListener.StepStats> steps = new ArrayList<>();
   final List<EngineListener.RequestStats> finished = new ArrayList<>();
   private final Map<TokenQueue, LiveRequest> requests = new HashMap<>();
+  private final @Nullable FakeTier tier;
   private long arrivals;
 
   EngineHarness(EngineConfig config, LayerGroup... groups) {
+    this(config, null, groups);
+  }
+
+  EngineHarness(EngineConfig config, @Nullable FakeTier tier, LayerGroup... groups) {
+    this.tier = tier;
     this.config = config;
     this.geometry = new KvGeometry(List.of(groups), groups.length, 1, 8);
     this.runner = new FakeModelRunner(geometry, config.policy().rule());
     this.runner.maxRows = config.maxStepTokens();
     this.runner.maxLogitRows = config.maxLogitRows();
-    this.cache = cache(geometry, config, runner);
+    this.cache = cache(geometry, config, runner, tier);
     this.gate = new AdmissionGate(config.maxQueuedRequests(), config.maxQueuedPromptTokens());
     EngineListener listener =
         new EngineListener() {
@@ -65,6 +73,11 @@ final class EngineHarness {
   }
 
   static KvCache cache(KvGeometry geometry, EngineConfig config, ModelRunner runner) {
+    return cache(geometry, config, runner, null);
+  }
+
+  private static KvCache cache(
+      KvGeometry geometry, EngineConfig config, ModelRunner runner, @Nullable FakeTier tier) {
     TileShape shape = TileShape.of(8);
     List<SlabLayout> slabs =
         geometry.groups().stream()
@@ -88,7 +101,8 @@ final class EngineHarness {
         config.policy(),
         new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
         new byte[] {1},
-        runner::discard);
+        runner::discard,
+        tier == null ? null : new TierBelow(tier, runner, 3 * SLAB));
   }
 
   private static List<FormLayout> forms(FormPlan plan, SlabLayout slab) {
@@ -174,6 +188,9 @@ final class EngineHarness {
 
   void step() {
     core.step();
+    if (tier != null) {
+      tier.work();
+    }
     cache.checkIntegrity();
   }
 

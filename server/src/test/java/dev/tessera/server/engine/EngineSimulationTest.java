@@ -10,6 +10,7 @@ import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.kvcache.SequenceCache;
+import dev.tessera.kvcache.TierStats;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashSet;
@@ -35,18 +36,40 @@ final class EngineSimulationTest {
 
   /// @param slabs of the budget
   /// @param policy of the cache, its text
+  /// @param hasTier whether there is a tier below
   record World(
-      long seed, int slabs, int maxSequences, int maxRows, List<LayerGroup> groups, String policy) {
+      long seed,
+      int slabs,
+      int maxSequences,
+      int maxRows,
+      List<LayerGroup> groups,
+      String policy,
+      boolean hasTier) {
+    World(
+        long seed,
+        int slabs,
+        int maxSequences,
+        int maxRows,
+        List<LayerGroup> groups,
+        String policy) {
+      this(seed, slabs, maxSequences, maxRows, groups, policy, false);
+    }
+
+    World below(long otherSeed) {
+      return new World(otherSeed, slabs, maxSequences, maxRows, groups, policy, true);
+    }
+
     @Override
     public String toString() {
-      return "seed %d, %d slabs, %d sequences, %d rows, windows %s, %s"
+      return "seed %d, %d slabs, %d sequences, %d rows, windows %s, %s%s"
           .formatted(
               seed,
               slabs,
               maxSequences,
               maxRows,
               groups.stream().map(LayerGroup::window).toList(),
-              policy);
+              policy,
+              hasTier ? ", a tier below" : "");
     }
   }
 
@@ -58,20 +81,26 @@ final class EngineSimulationTest {
     List<LayerGroup> windows = List.of(new LayerGroup(0, List.of(0), 130, 0));
     String i8 = "exact:first=64,last=64;k=i8;v=i8";
     String ladder = "exact:first=0,last=64;k=p4,p3@128,p2@256;v=p3,p2@192";
-    return Stream.of(
-        new World(101, 9, 6, 64, full, "exact"),
-        new World(102, 14, 8, 32, full, "exact"),
-        new World(103, 60, 16, 256, full, "exact"),
-        new World(104, 9, 1, 16, full, "exact"),
-        new World(105, 18, 6, 64, mixed, "exact"),
-        new World(106, 40, 8, 128, mixed, "exact"),
-        new World(107, 17, 8, 48, sinks, "exact"),
-        new World(108, 8, 8, 64, windows, "exact"),
-        new World(109, 9, 6, 64, full, i8),
-        new World(110, 12, 8, 256, full, ladder),
-        new World(111, 40, 12, 512, full, ladder),
-        new World(112, 18, 6, 200, mixed, ladder),
-        new World(113, 17, 8, 48, sinks, "exact:first=64,last=128;k=exact;v=p4,p2@192"));
+    List<World> worlds =
+        List.of(
+            new World(101, 9, 6, 64, full, "exact"),
+            new World(102, 14, 8, 32, full, "exact"),
+            new World(103, 60, 16, 256, full, "exact"),
+            new World(104, 9, 1, 16, full, "exact"),
+            new World(105, 18, 6, 64, mixed, "exact"),
+            new World(106, 40, 8, 128, mixed, "exact"),
+            new World(107, 17, 8, 48, sinks, "exact"),
+            new World(108, 8, 8, 64, windows, "exact"),
+            new World(109, 9, 6, 64, full, i8),
+            new World(110, 12, 8, 256, full, ladder),
+            new World(111, 40, 12, 512, full, ladder),
+            new World(112, 18, 6, 200, mixed, ladder),
+            new World(113, 17, 8, 48, sinks, "exact:first=64,last=128;k=exact;v=p4,p2@192"));
+    List<World> all = new ArrayList<>(worlds);
+    for (int i : new int[] {0, 2, 5, 6, 8, 10, 11, 12}) {
+      all.add(worlds.get(i).below(200 + i));
+    }
+    return all.stream();
   }
 
   enum Moment {
@@ -126,7 +155,11 @@ final class EngineSimulationTest {
             Math.max(world.maxRows(), world.maxSequences()),
             MAX_EVENTS,
             60_000);
-    engine = new EngineHarness(config, world.groups().toArray(new LayerGroup[0]));
+    engine =
+        new EngineHarness(
+            config,
+            world.hasTier() ? new FakeTier(world.seed()) : null,
+            world.groups().toArray(new LayerGroup[0]));
     EngineStats before = engine.core.stats();
     for (int step = 0; step < STEPS; step++) {
       // Waves of load, so that the engine is sometimes idle and sometimes overrun.
@@ -368,6 +401,10 @@ final class EngineSimulationTest {
         reasons.keySet().containsAll(Set.of(FinishReason.STOP, FinishReason.LENGTH)), summary);
     assertTrue(overflows > 0, summary);
     assertTrue(stats.preemptions() > 100, summary);
+    if (world.hasTier()) {
+      TierStats tier = stats.tiers().getFirst().stats();
+      assertTrue(tier.fetched() > 100 && tier.lost() > 0, summary);
+    }
     for (Moment moment : Moment.values()) {
       boolean rare = moment == Moment.PREEMPTED && world.slabs() > (cools ? 30 : 50);
       assertTrue(rare || cancels.getOrDefault(moment, 0) > 0, summary);

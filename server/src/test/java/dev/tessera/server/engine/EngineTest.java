@@ -13,6 +13,7 @@ import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.KvPolicy;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,6 +45,16 @@ final class EngineTest {
         throw failure;
       }
       return model.run(batch, requests);
+    }
+
+    @Override
+    public void read(int group, int form, int slab, MemorySegment bytes) {
+      model.read(group, form, slab, bytes);
+    }
+
+    @Override
+    public void write(int group, int form, int slab, MemorySegment bytes) {
+      model.write(group, form, slab, bytes);
     }
 
     @Override

@@ -7,6 +7,8 @@ import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -20,6 +22,7 @@ final class FakeModelRunner implements ModelRunner {
   private final KvGeometry geometry;
   private final CoolingRule rule;
   private final Map<Long, long[]> slabs = new HashMap<>(); // group, form and slab -> [64]
+  private final List<long[]> copies = new ArrayList<>(); // of slabs that were read
   private long[] logits = new long[0]; // what each logits row's token hangs on
   int maxRows = Integer.MAX_VALUE;
   int maxLogitRows = Integer.MAX_VALUE;
@@ -188,6 +191,21 @@ final class FakeModelRunner implements ModelRunner {
       }
     }
     return false;
+  }
+
+  /// The bytes of a slab are but a number under which its content is on record.
+  @Override
+  public void read(int group, int form, int slab, MemorySegment bytes) {
+    long[] content = slabs.get(key(group, BlockRef.of(form, slab)));
+    check(content != null, "slab " + slab + " of form " + form + " was never written");
+    bytes.set(ValueLayout.JAVA_INT_UNALIGNED, 0, copies.size());
+    copies.add(content.clone());
+  }
+
+  @Override
+  public void write(int group, int form, int slab, MemorySegment bytes) {
+    long[] content = copies.get(bytes.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
+    slabs.put(key(group, BlockRef.of(form, slab)), content.clone());
   }
 
   @Override

@@ -89,6 +89,7 @@ final class FakeEngine implements TokenEngine {
         0,
         0,
         List.of(),
+        List.of(),
         List.of());
   }
 
@@ -100,7 +101,7 @@ final class FakeEngine implements TokenEngine {
     var idle = new CachePicture.Block(8, 1, List.of(0), List.of(0), List.of(0), true, 5);
     return new CachePicture(
         "exact:first=0,last=64;k=p4;v=p3",
-        new KvStats(1, 1, 9, 1_024, 8_192, 0, 4_096, 36_864, 0, 0, 0, 1, List.of()),
+        new KvStats(1, 1, 9, 1_024, 8_192, 0, 4_096, 36_864, 0, 0, 0, 1, List.of(), List.of()),
         List.of(new CachePicture.Group(List.of(0), 0, List.of(form, cooled), List.of(live, idle))));
   }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvStats;
+import dev.tessera.kvcache.TierStats;
 import dev.tessera.server.engine.Admission;
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.EngineStats;
@@ -87,6 +88,10 @@ final class ServerMetricsTest {
           4,
           3,
           List.of(new KvStats.FormatStats("p4", 12, 345)),
+          List.of(
+              new KvStats.TierUse(
+                  new TierStats("disk", Map.of(), 1_001, 9_009, 21, 22, 23, 24, 25),
+                  List.of(new KvStats.FormatStats("p4", 31, 678)))),
           List.of(new CodecStats("p4", 40, 2_000_000_000L, 7_000, 500_000_000L, 3, 1, 100)));
     }
 
@@ -136,6 +141,16 @@ final class ServerMetricsTest {
             "tessera_kv_tiles{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"device\"} 12.0",
             "tessera_kv_tile_bytes{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"device\"}"
                 + " 345.0",
+            "tessera_kv_tiles{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"disk\"} 31.0",
+            "tessera_kv_tile_bytes{engine=\"0\",format=\"p4\",model_name=\"m\",tier=\"disk\"}"
+                + " 678.0",
+            "tessera_kv_tier_bytes_used{engine=\"0\",model_name=\"m\",tier=\"disk\"} 1001.0",
+            "tessera_kv_tier_bytes_budget{engine=\"0\",model_name=\"m\",tier=\"disk\"} 9009.0",
+            "tessera_kv_tier_stored_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 21.0",
+            "tessera_kv_tier_declined_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 22.0",
+            "tessera_kv_tier_fetched_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 23.0",
+            "tessera_kv_tier_lost_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 24.0",
+            "tessera_kv_tier_dropped_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 25.0",
             "tessera_kv_coolings_total{engine=\"0\",model_name=\"m\"} 4.0",
             "tessera_kv_evictions_total{engine=\"0\",model_name=\"m\"} 3.0",
             "tessera_kv_bytes_tails{engine=\"0\",model_name=\"m\"} 20.0",
