@@ -1,11 +1,11 @@
 package dev.tessera.kernels;
 
-import java.lang.foreign.MemorySegment;
+import dev.tessera.kvcache.SlabTransfer;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// A decoder loaded on a backend, with its tile and logits memory. One thread, the engine's, calls.
-public interface DecoderSession extends AutoCloseable {
+public interface DecoderSession extends SlabTransfer, AutoCloseable {
 
   DecoderSpec spec();
 
@@ -48,20 +48,6 @@ public interface DecoderSession extends AutoCloseable {
   default List<CodecStats> codecStats() {
     return List.of();
   }
-
-  /// Copies a slab's bytes, as its layout lays them out: between two steps, of a slab that one has
-  /// filled.
-  ///
-  /// @param form 0 for exact
-  /// @param bytes as many as the slab has
-  void readSlab(int group, int form, int slab, MemorySegment bytes);
-
-  /// Fills a slab between two steps with bytes that a session of the same model on the same backend
-  /// has read: then queries find in it what they found there, to the last bit.
-  ///
-  /// @param form 0 for exact
-  /// @param bytes as many as the slab has
-  void writeSlab(int group, int form, int slab, MemorySegment bytes);
 
   /// Says that a slab's content is no longer needed, so that its memory may go back.
   ///

@@ -6,7 +6,7 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// Bytes on their way from a tier: completed by the tier's thread, read by the engine's.
-public final class Fetch {
+public class Fetch {
   private final CountDownLatch done = new CountDownLatch(1);
   private @Nullable MemorySegment bytes; // written before the latch opens, read behind it
 

@@ -108,7 +108,7 @@ final class TierReader {
     tree.retain(block, held);
     boolean added = tree.addForm(block, form);
     if (added) {
-      below.transfer().write(block.group(), form, block.slab(form), bytes);
+      below.transfer().writeSlab(block.group(), form, block.slab(form), bytes);
       tree.filled(block, form);
     }
     tree.release(block, held, tree.tick());
@@ -137,7 +137,7 @@ final class TierReader {
       }
       node = tree.add(key.block(), parent, index, recall.tokens);
     }
-    below.transfer().write(key.group(), key.form(), block.slab(key.form()), bytes);
+    below.transfer().writeSlab(key.group(), key.form(), block.slab(key.form()), bytes);
     block.lastUse = tree.tick();
     block.setIdleSince(key.form(), block.lastUse);
     Block ignored = tree.put(node, block);

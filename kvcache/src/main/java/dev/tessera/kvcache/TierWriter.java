@@ -20,6 +20,6 @@ final class TierWriter {
         tier.store(
             new SlabKey(hash, group, form),
             pool.slabBytes(group, form),
-            bytes -> transfer.read(group, form, slab, bytes));
+            bytes -> transfer.readSlab(group, form, slab, bytes));
   }
 }

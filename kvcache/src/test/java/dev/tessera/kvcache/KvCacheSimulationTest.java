@@ -133,13 +133,13 @@ final class KvCacheSimulationTest {
         private final List<long[]> contents = new ArrayList<>();
 
         @Override
-        public void read(int group, int form, int slab, MemorySegment bytes) {
+        public void readSlab(int group, int form, int slab, MemorySegment bytes) {
           bytes.set(ValueLayout.JAVA_INT_UNALIGNED, 0, contents.size());
           contents.add(memory.get(key(group, BlockRef.of(form, slab))).clone());
         }
 
         @Override
-        public void write(int group, int form, int slab, MemorySegment bytes) {
+        public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
           long[] content = contents.get(bytes.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
           memory.put(key(group, BlockRef.of(form, slab)), content.clone());
         }

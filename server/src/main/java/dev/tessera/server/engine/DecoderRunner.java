@@ -5,7 +5,7 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
-import java.lang.foreign.MemorySegment;
+import dev.tessera.kvcache.SlabTransfer;
 import java.util.List;
 
 /// Computes steps with a decoder on a backend.
@@ -29,13 +29,8 @@ final class DecoderRunner implements ModelRunner {
   }
 
   @Override
-  public void read(int group, int form, int slab, MemorySegment bytes) {
-    session.readSlab(group, form, slab, bytes);
-  }
-
-  @Override
-  public void write(int group, int form, int slab, MemorySegment bytes) {
-    session.writeSlab(group, form, slab, bytes);
+  public SlabTransfer slabs() {
+    return session;
   }
 
   @Override

@@ -106,7 +106,7 @@ public record EngineLoader(
                   memory.tileBytes(), Math.min(config.tailBudgetBytes(), memory.tileBytes())),
               fingerprint,
               runner::discard,
-              tier == null ? null : new TierBelow(tier, runner, stagingBytes));
+              tier == null ? null : new TierBelow(tier, runner.slabs(), stagingBytes));
       Engine engine =
           new Engine(
               config,

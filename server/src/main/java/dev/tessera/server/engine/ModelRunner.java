@@ -7,8 +7,8 @@ import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.SlabTransfer;
 import java.util.List;
 
-/// Computes steps, and gives access to the slabs between them.
-interface ModelRunner extends SlabTransfer, AutoCloseable {
+/// Computes a step.
+interface ModelRunner extends AutoCloseable {
 
   /// Computes the rows of a batch and chooses or scores a token for each request.
   ///
@@ -19,6 +19,9 @@ interface ModelRunner extends SlabTransfer, AutoCloseable {
   default List<CodecStats> codecStats() {
     return List.of();
   }
+
+  /// The way to the bytes of the slabs, between two steps.
+  SlabTransfer slabs();
 
   /// Says that a slab's content is no longer needed.
   ///

@@ -102,7 +102,7 @@ final class EngineHarness {
         new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
         new byte[] {1},
         runner::discard,
-        tier == null ? null : new TierBelow(tier, runner, 3 * SLAB));
+        tier == null ? null : new TierBelow(tier, runner.slabs(), 3 * SLAB));
   }
 
   private static List<FormLayout> forms(FormPlan plan, SlabLayout slab) {

@@ -13,7 +13,7 @@ import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.KvPolicy;
-import java.lang.foreign.MemorySegment;
+import dev.tessera.kvcache.SlabTransfer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,13 +48,8 @@ final class EngineTest {
     }
 
     @Override
-    public void read(int group, int form, int slab, MemorySegment bytes) {
-      model.read(group, form, slab, bytes);
-    }
-
-    @Override
-    public void write(int group, int form, int slab, MemorySegment bytes) {
-      model.write(group, form, slab, bytes);
+    public SlabTransfer slabs() {
+      return model.slabs();
     }
 
     @Override

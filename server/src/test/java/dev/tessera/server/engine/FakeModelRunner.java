@@ -7,6 +7,7 @@ import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.KvGeometry;
 import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SlabTransfer;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -195,17 +196,22 @@ final class FakeModelRunner implements ModelRunner {
 
   /// The bytes of a slab are but a number under which its content is on record.
   @Override
-  public void read(int group, int form, int slab, MemorySegment bytes) {
-    long[] content = slabs.get(key(group, BlockRef.of(form, slab)));
-    check(content != null, "slab " + slab + " of form " + form + " was never written");
-    bytes.set(ValueLayout.JAVA_INT_UNALIGNED, 0, copies.size());
-    copies.add(content.clone());
-  }
+  public SlabTransfer slabs() {
+    return new SlabTransfer() {
+      @Override
+      public void readSlab(int group, int form, int slab, MemorySegment bytes) {
+        long[] content = slabs.get(key(group, BlockRef.of(form, slab)));
+        check(content != null, "slab " + slab + " of form " + form + " was never written");
+        bytes.set(ValueLayout.JAVA_INT_UNALIGNED, 0, copies.size());
+        copies.add(content.clone());
+      }
 
-  @Override
-  public void write(int group, int form, int slab, MemorySegment bytes) {
-    long[] content = copies.get(bytes.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
-    slabs.put(key(group, BlockRef.of(form, slab)), content.clone());
+      @Override
+      public void writeSlab(int group, int form, int slab, MemorySegment bytes) {
+        long[] content = copies.get(bytes.get(ValueLayout.JAVA_INT_UNALIGNED, 0));
+        slabs.put(key(group, BlockRef.of(form, slab)), content.clone());
+      }
+    };
   }
 
   @Override

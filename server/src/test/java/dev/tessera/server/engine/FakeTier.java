@@ -54,7 +54,13 @@ final class FakeTier implements Tier {
 
   @Override
   public Fetch fetch(SlabKey key, long bytes) {
-    Fetch fetch = new Fetch();
+    Fetch fetch =
+        new Fetch() {
+          @Override
+          public void await(long nanos) {
+            work(); // the time that it is waited for
+          }
+        };
     waiting.add(
         () -> {
           MemorySegment slab = random.nextInt(30) == 0 ? null : slabs.get(key);

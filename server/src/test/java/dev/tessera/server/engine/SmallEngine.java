@@ -82,7 +82,7 @@ final class SmallEngine implements AutoCloseable {
             new MemoryBudget(budget),
             new byte[0],
             runner::discard,
-            tier == null ? null : new TierBelow(tier, runner, 2 * slabBytes));
+            tier == null ? null : new TierBelow(tier, runner.slabs(), 2 * slabBytes));
     core =
         new EngineCore(
             config,
