@@ -4,12 +4,9 @@ import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockRef;
-import dev.tessera.kvcache.ExactFormat;
 import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.kvcache.TileShape;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -20,11 +17,6 @@ public final class ReconstructionSamples {
 
   /// Tiles from one sample to the next: a prime, so that every layer and head has its turn.
   static final int PERIOD = 211;
-
-  private static final ValueLayout.OfShort HALF =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /// Where slabs lie.
   @FunctionalInterface
@@ -95,36 +87,17 @@ public final class ReconstructionSamples {
     var decoded = new double[code.format().shape().elements()];
     int position = coolings.blocks()[cooling] * TileShape.BLOCK_TOKENS;
     TileCodec.decode(code, slabs.slab(group, to), at, position, decoded);
-    add(
-        code.format().name(),
-        exactTile(group, slabs.slab(group, from), layer, head, isValue),
-        decoded);
+    float[] before =
+        ExactTiles.read(exact[group], slabs.slab(group, from), layer, head, isValue);
+    add(code.format().name(), before, decoded);
   }
 
-  private double[] exactTile(int group, MemorySegment slab, int layer, int head, boolean isValue) {
-    SlabLayout layout = exact[group];
-    var format = (ExactFormat) (isValue ? layout.value() : layout.key());
-    long at = layout.tileOffset(layer, head) + (isValue ? layout.valueOffset() : 0);
-    int headDim = format.shape().headDim();
-    var elements = new double[format.shape().elements()];
-    for (int i = 0; i < elements.length; i++) {
-      long place = at + (long) format.index(i / headDim, i % headDim) * format.element().bytes();
-      elements[i] =
-          switch (format.element()) {
-            case F32 -> slab.get(FLOAT, place);
-            case F16 -> Float.float16ToFloat(slab.get(HALF, place));
-            case BF16 -> Float.intBitsToFloat(slab.get(HALF, place) << 16);
-          };
-    }
-    return elements;
-  }
-
-  private void add(String format, double[] exactTile, double[] decoded) {
+  private void add(String format, float[] exactTile, double[] decoded) {
     double error = 0;
     double elements = 0;
     for (int i = 0; i < decoded.length; i++) {
       error += (decoded[i] - exactTile[i]) * (decoded[i] - exactTile[i]);
-      elements += exactTile[i] * exactTile[i];
+      elements += (double) exactTile[i] * exactTile[i];
     }
     found.put(format, of(format).plus(error, elements));
   }
