@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 /// Reads a cache policy, for example `exact:first=64,last=256;k=s3+1,v=p3;layers.0=i8`.
 ///
 /// ```
-/// setting = preset | "auto" [ ":" ( "bits" | "kl" ) "=" decimal ] | policy
+/// setting = preset | "auto" [ ":" ( "bits" | "kl" ) "=" decimal ] | policy | format
 /// preset  = "near-lossless" | "balanced" | "small"
 /// policy  = "exact" [ ":" bound { "," bound } ] { ( ";" | "," ) clause }
 /// bound   = ( "first" | "last" ) "=" number
@@ -22,11 +22,13 @@ import org.jspecify.annotations.Nullable;
 ///         | "pq64" | "pq16"
 /// ```
 ///
-/// A comma is followed by one more rung, or by a clause where a name and `=` come next. Bounds and
-/// ages are tokens and are rounded up to whole blocks. The first rung of a ladder begins where
-/// `last` ends, each further one where its `@` says, and they may only go down within the planes
-/// (p) or within the spectral planes (s). Clauses hold in their order: a later one replaces an
-/// earlier one. Values have neither the formats s, lr and c nor spared tokens (`+`).
+/// A format alone stands for itself in keys and values, with the usual bounds: `i8` is
+/// `exact:first=64,last=256;k=i8;v=i8`. A comma is followed by one more rung, or by a clause where
+/// a name and `=` come next. Bounds and ages are tokens and are rounded up to whole blocks. The
+/// first rung of a ladder begins where `last` ends, each further one where its `@` says, and they
+/// may only go down within the planes (p) or within the spectral planes (s). Clauses hold in their
+/// order: a later one replaces an earlier one. Values have neither the formats s, lr and c nor
+/// spared tokens (`+`).
 public final class KvPolicyParser {
 
   /// What a preset's name stands for.
@@ -40,7 +42,7 @@ public final class KvPolicyParser {
       "exact, i8, p5 to p2, s4 to s2, lr3, lr2, c4 to c2, pq64 or pq16";
   private static final int FIRST = 64;
   private static final int LAST = 256;
-  private static final int MAX_CHARACTERS = 1_000;
+  private static final int MAX_CHARACTERS = 10_000;
   private static final int MAX_TOKENS = 1_000_000_000;
   private static final int MAX_LAYERS = 1_024;
 
@@ -75,10 +77,29 @@ public final class KvPolicyParser {
     return switch (name()) {
       case "exact" -> new PolicySetting.Fixed(policy());
       case "auto" -> auto();
-      default ->
-          throw expected(
-              "\"exact\", \"auto\" or one of the presets near-lossless, balanced and small", 0);
+      default -> new PolicySetting.Fixed(everywhere());
     };
+  }
+
+  /// One format in keys and values.
+  private KvPolicy everywhere() {
+    if (!isFormat(text)) {
+      throw expected(
+          "\"exact\", \"auto\", one of the presets near-lossless, balanced and small, or a format",
+          0);
+    }
+    at = 0;
+    List<Written> rungs = List.of(rung());
+    return policy(ladder(rungs, true), ladder(rungs, false), new TreeMap<>());
+  }
+
+  private boolean isFormat(String name) {
+    try {
+      format(name, 0);
+      return true;
+    } catch (IllegalArgumentException e) {
+      return false;
+    }
   }
 
   private PolicySetting auto() {

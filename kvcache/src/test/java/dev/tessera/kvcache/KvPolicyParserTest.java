@@ -62,6 +62,8 @@ final class KvPolicyParserTest {
         "exact;layers.1.k=c3;k=c2 | exact:first=64,last=256;k=c2;layers.1.k=c3",
         "exact;k=lr3+1;layers.1.k=lr2 | exact:first=64,last=256;k=lr3+1;layers.1.k=lr2",
         "exact;k=pq64;v=pq16 | exact:first=64,last=256;k=pq64;v=pq16",
+        "i8 | exact:first=64,last=256;k=i8;v=i8",
+        "p3 | exact:first=64,last=256;k=p3;v=p3",
         "near-lossless | exact:first=64,last=256;k=s4+1;v=p4",
         "balanced | exact:first=64,last=256;k=s3+1;v=p3",
         "small | exact:first=64,last=256;k=s2+2;v=p2"
@@ -154,6 +156,8 @@ final class KvPolicyParserTest {
         "nearlossless | 1 | near-lossless",
         "balanced:last=64 | 1 | near-lossless",
         "temperature | 1 | near-lossless",
+        "s4 | 1 | a format of values",
+        "p4;k=p3 | 1 | a format",
         "auto: | 6 | bits=",
         "auto:bits | 10 | \"=\"",
         "auto:bits=1 | 11 | from 2.0 to 16.0",
@@ -214,10 +218,10 @@ final class KvPolicyParserTest {
 
   @Test
   void refusesALongText() {
-    String text = "exact:" + "first=1,".repeat(1000);
+    String text = "exact:" + "first=1,".repeat(2000);
     String message =
         assertThrows(IllegalArgumentException.class, () -> KvPolicyParser.parse(text)).getMessage();
-    assertTrue(message.contains("at most 1,000"), message);
+    assertTrue(message.contains("at most 10,000"), message);
   }
 
   @Test

@@ -11,7 +11,7 @@ import java.util.List;
 /// What keys are learned from: prose of two registers (the first chapter of *Moby-Dick*, the annual
 /// message of 1863), a source file of this project, and facts that are asked for again. Evaluation
 /// uses other texts.
-final class CalibrationTexts {
+public final class CalibrationTexts {
 
   private static final int PROSE_TOKENS = 1472;
   private static final int CODE_TOKENS = 640;
@@ -37,18 +37,27 @@ final class CalibrationTexts {
 
   /// The tokens of each text.
   static List<int[]> tokens(Tokenizer tokenizer) {
-    String prose = read("prose.txt");
-    int[] words = tokenizer.encode(prose, true, false);
-    int[] code = tokenizer.encode(read("code.txt"), true, false);
-    int[] facts = RetrievalText.of(tokenizer, LOCKERS, prose, FILLER_TOKENS, 20).tokens();
     return List.of(
-        Arrays.copyOf(words, Math.min(PROSE_TOKENS, words.length)),
-        Arrays.copyOf(code, Math.min(CODE_TOKENS, code.length)),
-        facts);
+        prose(tokenizer), text(tokenizer, "code.txt", CODE_TOKENS), facts(tokenizer).tokens());
+  }
+
+  /// Prose that goes on.
+  public static int[] prose(Tokenizer tokenizer) {
+    return text(tokenizer, "prose.txt", PROSE_TOKENS);
+  }
+
+  /// Facts that are asked for again.
+  public static RetrievalText facts(Tokenizer tokenizer) {
+    return RetrievalText.of(tokenizer, LOCKERS, read("prose.txt"), FILLER_TOKENS, 20);
+  }
+
+  private static int[] text(Tokenizer tokenizer, String file, int most) {
+    int[] tokens = tokenizer.encode(read(file), true, false);
+    return Arrays.copyOf(tokens, Math.min(most, tokens.length));
   }
 
   /// What the texts are made from, for the name of what was learned from them.
-  static byte[] source() {
+  public static byte[] source() {
     return (read("prose.txt") + read("code.txt") + LOCKERS).getBytes(StandardCharsets.UTF_8);
   }
 

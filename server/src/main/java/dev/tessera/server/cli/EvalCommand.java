@@ -129,7 +129,9 @@ final class EvalCommand extends ConfiguredCommand {
                             model,
                             context,
                             PairDemand.of(policy),
-                            progress.share("learning keys"))));
+                            progress.share("learning keys"))),
+            budget ->
+                KeyLearning.policy(budget, backend, model, path, context, progress, out::println));
     out.println(comparison.title());
     out.println(EvaluationReport.HEADER);
     out.flush();

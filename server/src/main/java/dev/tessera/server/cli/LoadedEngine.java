@@ -66,7 +66,7 @@ final class LoadedEngine implements AutoCloseable {
   /// @throws CommandFailure with what, where, expected and found
   static LoadedEngine load(Configuration configuration, Function<String, EngineListener> listener)
       throws InterruptedException {
-    KvPolicy policy = policy(configuration);
+    PolicySetting setting = policy(configuration);
     try (var progress = new Progress()) {
       Backends.Choice choice = choose(configuration);
       Model model = null;
@@ -74,7 +74,7 @@ final class LoadedEngine implements AutoCloseable {
       try {
         Path path = obtain(configuration, progress);
         model = Models.open(path);
-        LoadedEngine loaded = load(configuration, policy, listener, path, model, choice, progress);
+        LoadedEngine loaded = load(configuration, setting, listener, path, model, choice, progress);
         done = true;
         return loaded;
       } finally {
@@ -109,7 +109,7 @@ final class LoadedEngine implements AutoCloseable {
 
   private static LoadedEngine load(
       Configuration configuration,
-      KvPolicy policy,
+      PolicySetting setting,
       Function<String, EngineListener> listener,
       Path path,
       Model model,
@@ -122,6 +122,15 @@ final class LoadedEngine implements AutoCloseable {
     ChatTemplate template = template(configuration, model);
     List<String> names = names(configuration, model, path);
     LOG.log(Level.INFO, "model {0} ({1}), {2}", model.name(), model.description(), path);
+    KvPolicy policy =
+        KeyLearning.policy(
+            setting,
+            choice.backend(),
+            model,
+            path,
+            contextTokens(configuration, model),
+            progress,
+            table -> LOG.log(Level.INFO, "cache policy auto:\n{0}", table));
     EngineConfig config = engineConfig(configuration, policy, model, cacheBytes);
     Engine engine =
         new EngineLoader(
@@ -187,16 +196,17 @@ final class LoadedEngine implements AutoCloseable {
   }
 
   /// The cache's policy, refused before anything is loaded if it cannot be served.
-  private static KvPolicy policy(Configuration configuration) {
+  private static PolicySetting policy(Configuration configuration) {
     try {
-      return switch (KvPolicyParser.parse(configuration.get(Options.KV_POLICY))) {
-        case PolicySetting.Fixed(KvPolicy policy) -> policy;
-        case PolicySetting.Auto auto ->
-            throw CommandFailure.usage("--kv-cache: 'auto' is not in this version");
-      };
+      return KvPolicyParser.parse(configuration.get(Options.KV_POLICY));
     } catch (IllegalArgumentException e) {
       throw CommandFailure.usage(Texts.printable(String.valueOf(e.getMessage())));
     }
+  }
+
+  private static int contextTokens(Configuration configuration, Model model) {
+    int context = configuration.get(Options.CONTEXT);
+    return context == 0 ? model.spec().maxPositions() : context;
   }
 
   private static EngineConfig engineConfig(
@@ -212,7 +222,7 @@ final class LoadedEngine implements AutoCloseable {
     int parallel = configuration.get(Options.PARALLEL);
     long tails = configuration.get(Options.KV_TAILS);
     return new EngineConfig(
-        context == 0 ? model.spec().maxPositions() : context,
+        contextTokens(configuration, model),
         parallel,
         configuration.get(Options.MAX_QUEUED_REQUESTS),
         configuration.get(Options.MAX_QUEUED_PROMPT_TOKENS),

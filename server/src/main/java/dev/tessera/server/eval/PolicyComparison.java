@@ -33,6 +33,7 @@ public final class PolicyComparison {
   private final boolean widened;
   private final Size size;
   private final Function<KvPolicy, KeyKnowledge> keys;
+  private final Function<PolicySetting.Auto, KvPolicy> auto;
 
   /// How much is read.
   ///
@@ -43,31 +44,33 @@ public final class PolicyComparison {
 
   /// @param widened whether quantised weights become halves: see [WidenedWeights]
   /// @param keys what a policy needs to know of the model's keys
+  /// @param auto finds the policy for a budget
   public PolicyComparison(
       Backend backend,
       Model model,
       Size size,
       boolean widened,
-      Function<KvPolicy, KeyKnowledge> keys) {
+      Function<KvPolicy, KeyKnowledge> keys,
+      Function<PolicySetting.Auto, KvPolicy> auto) {
     this.backend = backend;
     this.model = model;
     this.widened = widened;
     this.size = size;
     this.keys = keys;
+    this.auto = auto;
   }
 
   /// Checks what can be checked before anything is loaded.
   ///
   /// @throws IllegalArgumentException if a text is no policy that can be measured
   public static void require(List<String> policies) {
-    policies.forEach(PolicyComparison::policy);
+    policies.forEach(KvPolicyParser::parse);
   }
 
-  private static KvPolicy policy(String text) {
+  private KvPolicy policy(String text) {
     return switch (KvPolicyParser.parse(text)) {
       case PolicySetting.Fixed(KvPolicy policy) -> policy;
-      case PolicySetting.Auto auto ->
-          throw new IllegalArgumentException("cache policy \"auto\" is no policy to measure");
+      case PolicySetting.Auto budget -> auto.apply(budget);
     };
   }
 
@@ -90,14 +93,16 @@ public final class PolicyComparison {
       throws IOException {
     DecoderSpec spec = model.spec();
     List<PolicyResult> results = new ArrayList<>();
+    List<KvPolicy> parsed = policies.stream().map(this::policy).toList();
     List<EvaluationText> texts =
         EvaluationTexts.of(model.tokenizer(), size.tokens, size.tables, size.seeds);
     try (var halves = new WidenedWeights(model.weights())) {
       DecoderWeights weights = widened ? halves : model.weights();
       try (var evaluation =
           new Evaluation(backend, spec, weights, texts, progress.apply("exact"))) {
-        for (String text : policies) {
-          CooledForms forms = forms(policy(text), evaluation.slabs());
+        for (int i = 0; i < parsed.size(); i++) {
+          String text = policies.get(i);
+          CooledForms forms = forms(parsed.get(i), evaluation.slabs());
           PolicyResult result = evaluation.measure(text, forms, true, progress.apply(text));
           results.add(result);
           heard.accept(result);

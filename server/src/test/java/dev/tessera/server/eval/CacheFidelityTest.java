@@ -8,6 +8,7 @@ import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.Backends;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
+import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.models.Model;
 import dev.tessera.models.Models;
 import dev.tessera.models.calibration.CalibratedKeys;
@@ -91,7 +92,12 @@ final class CacheFidelityTest {
               model.spec());
       var comparison =
           new PolicyComparison(
-              backend, model, new PolicyComparison.Size(tokens, false, 5), true, policy -> keys);
+              backend,
+              model,
+              new PolicyComparison.Size(tokens, false, 5),
+              true,
+              policy -> keys,
+              budget -> KvPolicy.EXACT);
       EvaluationReport report =
           comparison.run(
               gates.stream().map(Gate::policy).toList(),
