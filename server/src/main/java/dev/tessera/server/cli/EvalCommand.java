@@ -10,6 +10,7 @@ import dev.tessera.models.calibration.Calibrator;
 import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.server.eval.EvaluationReport;
 import dev.tessera.server.eval.PolicyComparison;
+import dev.tessera.server.eval.PolicyResult;
 import dev.tessera.server.http.Texts;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -30,8 +31,7 @@ final class EvalCommand extends ConfiguredCommand {
       paramLabel = "POLICY",
       description =
           "A cache policy to measure; may be repeated (default: i8 in both, and the presets)")
-  private List<String> policies =
-      List.of("exact:first=64,last=256;k=i8;v=i8", "near-lossless", "balanced", "small");
+  private List<String> policies = List.of("i8", "near-lossless", "balanced", "small");
 
   @picocli.CommandLine.Option(
       names = "--tokens",
@@ -49,6 +49,13 @@ final class EvalCommand extends ConfiguredCommand {
 
   @picocli.CommandLine.Option(names = "--tables", description = "Read tables too")
   private boolean tables;
+
+  @picocli.CommandLine.Option(
+      names = "--whole",
+      description =
+          "Measure the whole protocol: the noise floor, frozen mode, scores, pass keys and a list,"
+              + " drift, and a sequence that moves to another session")
+  private boolean whole;
 
   @picocli.CommandLine.Option(
       names = "--as-served",
@@ -114,7 +121,7 @@ final class EvalCommand extends ConfiguredCommand {
         new PolicyComparison(
             backend,
             model,
-            new PolicyComparison.Size(tokens, tables, seeds),
+            new PolicyComparison.Size(tokens, tables, seeds, whole),
             !asServed,
             policy ->
                 KeyLearning.of(
@@ -143,6 +150,16 @@ final class EvalCommand extends ConfiguredCommand {
               out.println(EvaluationReport.line(result));
               out.flush();
             });
+    if (whole) {
+      out.println();
+      out.println(EvaluationReport.DEEPER_HEADER);
+      for (PolicyResult result : report.results()) {
+        if (result.deeper() != null) {
+          out.println(EvaluationReport.deeperLine(result, result.deeper()));
+        }
+      }
+      out.flush();
+    }
     if (json != null) {
       Files.writeString(json, report.json());
     }

@@ -75,22 +75,49 @@ final class Evaluation implements AutoCloseable {
     return limits.slabs()[0];
   }
 
+  /// What it takes to measure the rest of the protocol.
+  ///
+  /// @param count texts from the first on that are just continued
+  DeepEvaluation deeper(int count) {
+    return new DeepEvaluation(
+        backend,
+        spec,
+        weights,
+        texts.subList(0, count),
+        (text, row) -> exact.get((long) rowsBefore(text) + row));
+  }
+
+  PolicyResult measure(
+      String policy, CooledForms forms, boolean triesChunks, DoubleConsumer progress) {
+    return measure(policy, forms, triesChunks, null, progress);
+  }
+
   /// Reads the texts again, cooling as the forms say.
   ///
   /// @param triesChunks whether to read the first text once more in steps of another size
+  /// @param deep measures the rest of the protocol
   PolicyResult measure(
-      String policy, CooledForms forms, boolean triesChunks, DoubleConsumer progress) {
+      String policy,
+      CooledForms forms,
+      boolean triesChunks,
+      @Nullable DeepEvaluation deep,
+      DoubleConsumer progress) {
     long start = System.nanoTime();
     var gathering = new Fidelity.Gathering();
     Boolean invariant = null;
+    List<RowDifference> first = List.of();
+    List<Deeper.Task> tasks = new ArrayList<>();
     try (DecoderSession session = backend.load(spec, weights, limits, share -> {})) {
       session.cool(forms);
       var reader = new TeacherForcing(session, forms);
-      List<RowDifference> first = List.of();
       for (int i = 0; i < texts.size(); i++) {
         List<RowDifference> differences = read(reader, i, CHUNK);
         first = i == 0 ? differences : first;
-        gathering.add(texts.get(i), differences);
+        if (texts.get(i).isTask()) {
+          tasks.add(task(texts.get(i), differences));
+        } else {
+          gathering.add(texts.get(i), differences);
+        }
         progress.accept((i + 1.0) / texts.size());
       }
       if (triesChunks) {
@@ -105,7 +132,15 @@ final class Evaluation implements AutoCloseable {
         storage.tokensPerGiB(),
         gathering.result(),
         invariant,
+        deep == null ? null : deep.measure(forms, first, tasks),
         (System.nanoTime() - start) / 1e9);
+  }
+
+  private static Deeper.Task task(EvaluationText text, List<RowDifference> rows) {
+    var gathering = new Fidelity.Gathering();
+    gathering.add(text, rows);
+    Fidelity found = gathering.result();
+    return new Deeper.Task(text.name(), found.found(), found.findable(), found.answerDivergence());
   }
 
   private List<RowDifference> read(TeacherForcing reader, int index, int chunk) {

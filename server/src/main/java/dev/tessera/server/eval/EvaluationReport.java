@@ -51,6 +51,40 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
         result.invariant() == null ? "-" : result.invariant() ? "yes" : "NO");
   }
 
+  public static final String DEEPER_HEADER =
+      "%-34s %9s %14s %-24s %5s %36s %8s"
+          .formatted(
+              "policy",
+              "frozen",
+              "worst scores",
+              "found",
+              "same",
+              "KLD of what it writes, by quarters",
+              "resumes");
+
+  /// The rest of the protocol.
+  public static String deeperLine(PolicyResult result, Deeper d) {
+    return String.format(
+        Locale.ROOT,
+        "%-34s %9.5f %8.5f (%3d) %-24s %5d %36s %8s",
+        result.policy(),
+        d.frozen(),
+        d.correlation(),
+        d.worstLayer(),
+        String.join(
+            ", ",
+            d.tasks().stream()
+                .map(task -> task.name() + " " + task.found() + "/" + task.findable())
+                .toList()),
+        d.drift().same(),
+        String.join(
+            " ",
+            d.drift().divergence().stream()
+                .map(value -> String.format(Locale.ROOT, "%8.5f", value))
+                .toList()),
+        d.resumes() == null ? "-" : d.resumes() ? "yes" : "NO");
+  }
+
   public String json() {
     ObjectNode root = JSON.createObjectNode();
     root.put("title", title);
@@ -76,8 +110,30 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       if (result.invariant() != null) {
         node.put("invariant", result.invariant());
       }
+      if (result.deeper() != null) {
+        put(node, result.deeper());
+      }
     }
     return root.toPrettyString();
+  }
+
+  private static void put(ObjectNode node, Deeper deeper) {
+    node.put("kld_frozen", deeper.frozen());
+    node.put("score_correlation", deeper.correlation());
+    node.put("worst_layer", deeper.worstLayer());
+    for (Deeper.Task task : deeper.tasks()) {
+      ObjectNode own = node.putObject(task.name());
+      own.put("found", task.found());
+      own.put("findable", task.findable());
+      own.put("kld", task.divergence());
+    }
+    ObjectNode drift = node.putObject("drift");
+    drift.put("tokens", deeper.drift().tokens());
+    drift.put("same", deeper.drift().same());
+    deeper.drift().divergence().forEach(drift.putArray("kld")::add);
+    if (deeper.resumes() != null) {
+      node.put("resumes", deeper.resumes());
+    }
   }
 
   // The picture's measures, in pixels.
@@ -110,7 +166,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       text(svg, x(bits) - 4, HEIGHT - MARGIN + 18, String.valueOf(bits));
     }
     text(svg, MARGIN, 24, title);
-    text(svg, MARGIN, 44, "mean KL divergence from exact tiles, nats");
+    text(svg, MARGIN, 44, "mean KL divergence from exact tiles, nats; squares: frozen mode");
     text(svg, WIDTH / 2.0 - 60, HEIGHT - 16, "stored bits per element");
     for (PolicyResult result : results) {
       double x = x(result.bits());
@@ -119,6 +175,14 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
           String.format(
               Locale.ROOT, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#0a6\"/>\n", x, y));
       text(svg, x + 7, y - 5, result.policy());
+      if (result.deeper() != null) {
+        svg.append(
+            String.format(
+                Locale.ROOT,
+                "<rect x=\"%.1f\" y=\"%.1f\" width=\"6\" height=\"6\" fill=\"#06a\"/>\n",
+                x - 3,
+                y(result.deeper().frozen()) - 3));
+      }
     }
     return svg.append("</svg>\n").toString();
   }

@@ -12,6 +12,9 @@ import java.util.stream.IntStream;
 ///   tokens; empty where the text is just continued
 record EvaluationText(String name, int[] tokens, int[] rows, List<RetrievalText.Answer> answers) {
 
+  /// Begins the names of texts in which facts are to be found.
+  static final String FACTS = "retrieval";
+
   /// Every second position that has a past long enough for tiles to have cooled.
   private static final int FIRST_ROW = 512;
 
@@ -31,6 +34,11 @@ record EvaluationText(String name, int[] tokens, int[] rows, List<RetrievalText.
             .flatMapToInt(answer -> IntStream.range(answer.start() - 1, answer.end() - 1))
             .toArray();
     return new EvaluationText(name, text.tokens(), rows, text.answers());
+  }
+
+  /// Whether it is none of the texts of facts, but has something else to be found.
+  boolean isTask() {
+    return isRetrieval() && !name.startsWith(FACTS);
   }
 
   boolean isRetrieval() {

@@ -8,7 +8,9 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 
 /// The bundled texts: prose (the annual messages of 1962 and 1975), sources of this project,
 /// tables, and access codes that are asked for again behind 400 tokens of another message. None of
@@ -16,6 +18,7 @@ import java.util.List;
 final class EvaluationTexts {
 
   private static final int FILLER_TOKENS = 400;
+  private static final int PASS_KEYS = 10;
 
   private static final RetrievalText.Wording CODES =
       new RetrievalText.Wording(
@@ -51,11 +54,89 @@ final class EvaluationTexts {
     for (int seed = 0; seed < seeds; seed++) {
       texts.add(
           EvaluationText.asked(
-              "retrieval " + (seed + 1),
+              EvaluationText.FACTS + " " + (seed + 1),
               RetrievalText.of(
                   tokenizer, CODES, filler.substring(3000 * seed), FILLER_TOKENS, 7 + seed)));
     }
     return texts;
+  }
+
+  /// Pass keys at ten depths of prose, and a list that is repeated whole.
+  static List<EvaluationText> tasks(Tokenizer tokenizer, int context) {
+    return List.of(passKeys(tokenizer, context), list(tokenizer));
+  }
+
+  private static EvaluationText passKeys(Tokenizer tokenizer, int context) {
+    var random = new Random(11);
+    int[] prose = tokenizer.encode(read("filler.txt"), true, false);
+    int stretch = Math.min(prose.length, context) / (PASS_KEYS + 1);
+    var text = new Answers(tokenizer);
+    List<String> codes = new ArrayList<>();
+    for (int i = 0; i <= PASS_KEYS; i++) {
+      text.add(Arrays.copyOfRange(prose, i * stretch, (i + 1) * stretch));
+      if (i < PASS_KEYS) {
+        codes.add("%05d".formatted(random.nextInt(100_000)));
+        text.add("\nThe pass key of door " + (i + 1) + " is " + codes.get(i) + ". Remember it.\n");
+      }
+    }
+    for (int i = PASS_KEYS; i-- > 0; ) {
+      text.add("\nThe pass key of door " + (i + 1) + " is");
+      text.answer(" " + codes.get(i));
+      text.add(".");
+    }
+    return text.asked("passkey");
+  }
+
+  private static EvaluationText list(Tokenizer tokenizer) {
+    var random = new Random(12);
+    List<String> words = new ArrayList<>();
+    for (String word : CODES.names()) {
+      words.add(" " + word + " " + (10 + random.nextInt(90)));
+    }
+    Collections.shuffle(words, random);
+    var text = new Answers(tokenizer);
+    text.add(CODES.preamble() + "The whole list, to be learned by heart:\n");
+    words.forEach(word -> text.add(word + ","));
+    int[] filler = tokenizer.encode("\n\n" + read("filler.txt"), false, false);
+    text.add(Arrays.copyOf(filler, Math.min(FILLER_TOKENS, filler.length)));
+    text.add("\n\nThe whole list, to be learned by heart:\n");
+    for (String word : words) {
+      text.answer(word);
+      text.add(",");
+    }
+    return text.asked("list");
+  }
+
+  /// A text in the making.
+  private static final class Answers {
+    private final Tokenizer tokenizer;
+    private final List<int[]> parts = new ArrayList<>();
+    private final List<RetrievalText.Answer> answers = new ArrayList<>();
+    private int length;
+
+    Answers(Tokenizer tokenizer) {
+      this.tokenizer = tokenizer;
+    }
+
+    void add(int[] tokens) {
+      parts.add(tokens);
+      length += tokens.length;
+    }
+
+    void add(String text) {
+      add(tokenizer.encode(text, length == 0, false));
+    }
+
+    void answer(String text) {
+      int start = length;
+      add(text);
+      answers.add(new RetrievalText.Answer(start, length));
+    }
+
+    EvaluationText asked(String name) {
+      int[] tokens = parts.stream().flatMapToInt(Arrays::stream).toArray();
+      return EvaluationText.asked(name, new RetrievalText(tokens, answers));
+    }
   }
 
   private static EvaluationText continued(Tokenizer tokenizer, String name, int most) {

@@ -1,23 +1,31 @@
 package dev.tessera.server.eval;
 
 import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
+import dev.tessera.kernels.codec.TileCode;
+import dev.tessera.kvcache.CoolingRule;
+import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
+import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.PolicySetting;
+import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.models.Model;
 import dev.tessera.models.WidenedWeights;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.DoubleConsumer;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /// Measures cache policies on a model, one after the other, over the bundled texts.
 public final class PolicyComparison {
@@ -27,6 +35,9 @@ public final class PolicyComparison {
 
   /// More retrieval texts than that the filler has no room for.
   public static final int MOST_SEEDS = 6;
+
+  /// What the noise floor is called in reports.
+  private static final String FLOOR = "copies (noise floor)";
 
   private final Backend backend;
   private final Model model;
@@ -40,7 +51,8 @@ public final class PolicyComparison {
   /// @param tokens of the prose; half as many of the code, and of the tables
   /// @param tables whether tables are read too
   /// @param seeds texts in which 40 facts are to be found again
-  public record Size(int tokens, boolean tables, int seeds) {}
+  /// @param whole whether the rest of the protocol is measured, too
+  public record Size(int tokens, boolean tables, int seeds, boolean whole) {}
 
   /// @param widened whether quantised weights become halves: see [WidenedWeights]
   /// @param keys what a policy needs to know of the model's keys
@@ -95,21 +107,46 @@ public final class PolicyComparison {
     List<PolicyResult> results = new ArrayList<>();
     List<KvPolicy> parsed = policies.stream().map(this::policy).toList();
     List<EvaluationText> texts =
-        EvaluationTexts.of(model.tokenizer(), size.tokens, size.tables, size.seeds);
+        new ArrayList<>(
+            EvaluationTexts.of(model.tokenizer(), size.tokens, size.tables, size.seeds));
+    int continued = texts.size() - size.seeds;
+    if (size.whole) {
+      texts.addAll(EvaluationTexts.tasks(model.tokenizer(), size.tokens));
+    }
     try (var halves = new WidenedWeights(model.weights())) {
       DecoderWeights weights = widened ? halves : model.weights();
-      try (var evaluation =
-          new Evaluation(backend, spec, weights, texts, progress.apply("exact"))) {
+      try (var evaluation = new Evaluation(backend, spec, weights, texts, progress.apply("exact"));
+          var deep = size.whole ? evaluation.deeper(continued) : null) {
+        if (size.whole) {
+          CooledForms copies = copies(evaluation.slabs());
+          results.add(evaluation.measure(FLOOR, copies, true, deep, progress.apply(FLOOR)));
+          heard.accept(results.getLast());
+        }
         for (int i = 0; i < parsed.size(); i++) {
           String text = policies.get(i);
           CooledForms forms = forms(parsed.get(i), evaluation.slabs());
-          PolicyResult result = evaluation.measure(text, forms, true, progress.apply(text));
+          PolicyResult result = evaluation.measure(text, forms, true, deep, progress.apply(text));
           results.add(result);
           heard.accept(result);
         }
       }
     }
     return new EvaluationReport(title(), results);
+  }
+
+  /// Tiles that cool by copying: whatever these diverge is no codec's.
+  private CooledForms copies(int slabs) {
+    DecoderSpec spec = model.spec();
+    SlabLayout[] exact = backend.exactSlabs(spec);
+    List<List<CooledForm>> groups = new ArrayList<>();
+    for (LayerGroup group : spec.kv().groups()) {
+      SlabLayout slab = exact[group.id()];
+      List<@Nullable TileCode> none = Collections.nCopies(spec.kvHeads(), null);
+      List<List<@Nullable TileCode>> codes = Collections.nCopies(group.layers().size(), none);
+      var layout = FormLayout.uniform(group, spec.kvHeads(), slab.key(), slab.value());
+      groups.add(group.isFull() ? List.of(new CooledForm(layout, codes, codes, slabs)) : List.of());
+    }
+    return new CooledForms(new CoolingRule(1, List.of(4)), groups);
   }
 
   private CooledForms forms(KvPolicy policy, int slabs) {

@@ -4,6 +4,7 @@ import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kvcache.TileFormat;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// What was measured of a policy.
 ///
@@ -11,6 +12,7 @@ import java.util.List;
 /// @param keyBits stored bits of an element of a key tile in its coolest form, everything included
 /// @param valueBits the same of a value tile
 /// @param tokensPerGiB cold tokens that a gibibyte holds
+/// @param deeper the rest of the protocol; null where that was not asked for
 /// @param invariant whether steps of another size gave the same bits; null where that was not tried
 public record PolicyResult(
     String policy,
@@ -18,7 +20,8 @@ public record PolicyResult(
     double valueBits,
     double tokensPerGiB,
     Fidelity fidelity,
-    @org.jspecify.annotations.Nullable Boolean invariant,
+    @Nullable Boolean invariant,
+    @Nullable Deeper deeper,
     double seconds) {
 
   double bits() {

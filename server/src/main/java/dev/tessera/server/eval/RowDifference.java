@@ -40,7 +40,8 @@ record RowDifference(
         best == target);
   }
 
-  private static int best(float[] logits) {
+  /// The likeliest token.
+  static int best(float[] logits) {
     int best = 0;
     for (int i = 1; i < logits.length; i++) {
       if (logits[i] > logits[best]) {

@@ -12,8 +12,8 @@ import java.util.List;
 /// What a model's layers make of coded tiles, keys and values apart.
 ///
 /// @param sides of every layer that cools, keys before values, layers ascending
-/// @param scale by which the sum of single damages falls short of the damage of all together, read
-///   over and over: measured on one policy
+/// @param scale mean divergence of a text that nothing was learned from, by the sum of what single
+///   sides do to the calibration text
 public record Sensitivities(List<Side> sides, double scale) {
 
   /// One layer's keys or values.

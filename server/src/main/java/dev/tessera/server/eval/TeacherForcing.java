@@ -39,14 +39,40 @@ final class TeacherForcing {
     void logits(int first, float[][] logits);
   }
 
+  /// Hears that a step is done, before the next one.
+  @FunctionalInterface
+  interface StepListener {
+
+    /// @param first block that the step stored tokens into
+    /// @param last such block
+    void stored(int first, int last);
+  }
+
+  /// Tokens of a text that are read, the ones before being in the session already.
+  ///
+  /// @param made the coolest form of each block of the text so far, which is kept up to date
+  record Part(int from, int to, int[] made) {
+
+    static Part whole(EvaluationText text) {
+      return new Part(0, text.tokens().length, new int[blocks(text)]);
+    }
+
+    static int blocks(EvaluationText text) {
+      return Math.ceilDiv(text.tokens().length, BLOCK);
+    }
+  }
+
   /// @param chunk tokens of a step
   void read(EvaluationText text, int chunk, Listener listener) {
-    int blocks = Math.ceilDiv(text.tokens().length, BLOCK);
-    int[] made = new int[blocks]; // the coolest form of each block
-    int watched = 0;
-    for (int at = 0; at < text.tokens().length; at += chunk) {
-      int[] tokens =
-          Arrays.copyOfRange(text.tokens(), at, Math.min(text.tokens().length, at + chunk));
+    read(text, Part.whole(text), chunk, listener, (first, last) -> {});
+  }
+
+  /// Reads a part of a text.
+  void read(EvaluationText text, Part part, int chunk, Listener listener, StepListener steps) {
+    int[] made = part.made;
+    int watched = (int) Arrays.stream(text.rows()).filter(row -> row < part.from).count();
+    for (int at = part.from; at < part.to; at += chunk) {
+      int[] tokens = Arrays.copyOfRange(text.tokens(), at, Math.min(part.to, at + chunk));
       int first = at;
       int[] rows =
           Arrays.stream(text.rows())
@@ -63,7 +89,28 @@ final class TeacherForcing {
         listener.logits(watched, logits);
         watched += rows.length;
       }
+      steps.stored(at / BLOCK, (at + tokens.length - 1) / BLOCK);
     }
+  }
+
+  /// Lets the decoder go on by itself after a text, each time with the likeliest token.
+  ///
+  /// @param part the text, read but for its last token
+  /// @param logits `[tokens][vocabulary]` to fill
+  /// @return the tokens
+  int[] goOn(EvaluationText text, Part part, float[][] logits) {
+    int[] made =
+        Arrays.copyOf(part.made, Math.ceilDiv(text.tokens().length + logits.length, BLOCK));
+    int[] tokens = new int[logits.length];
+    int last = text.tokens()[text.tokens().length - 1];
+    for (int i = 0; i < tokens.length; i++) {
+      session.submit(batch(new int[] {last}, text.tokens().length - 1 + i, new int[1], made));
+      session.await();
+      session.readLogits(0, logits[i]);
+      last = RowDifference.best(logits[i]);
+      tokens[i] = last;
+    }
+    return tokens;
   }
 
   private StepBatch batch(int[] tokens, int position, int[] rows, int[] made) {

@@ -57,7 +57,7 @@ final class MainTest {
     assertFails(2, "which command?");
     assertFails(2, "--prot", "serve", "--prot", "1");
     assertFails(2, "--port: must be from 0 to 65535", "serve", "--port", "99999");
-    assertFails(2, "--kv-cache", "serve", "--kv-cache", "p4", "--port", "0");
+    assertFails(2, "--kv-cache", "serve", "--kv-cache", "p9", "--port", "0");
   }
 
   @Test
@@ -106,7 +106,7 @@ final class MainTest {
   void whatCannotBeComparedIsWrongUse() {
     assertFails(2, "--policy: cache policy \"warm\"", "eval", "--policy", "warm");
     err.getBuffer().setLength(0);
-    assertFails(2, "--policy: cache policy \"auto\"", "eval", "--policy", "auto");
+    assertFails(2, "--policy: cache policy \"auto:\"", "eval", "--policy", "auto:");
     err.getBuffer().setLength(0);
     assertFails(2, "--tokens must be at least 1280, is 64", "eval", "--tokens", "64");
     err.getBuffer().setLength(0);

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.TestReporter;
 /// facts that are asked for again, against the exact cache of the same backend.
 final class CacheFidelityTest {
 
-  private static final String I8 = "exact:first=64,last=256;k=i8;v=i8";
+  private static final String I8 = "i8";
 
   /// @param bits of a cold element as stored, at most
   /// @param divergence mean, at most
@@ -94,7 +94,7 @@ final class CacheFidelityTest {
           new PolicyComparison(
               backend,
               model,
-              new PolicyComparison.Size(tokens, false, 5),
+              new PolicyComparison.Size(tokens, false, 5, false),
               true,
               policy -> keys,
               budget -> KvPolicy.EXACT);

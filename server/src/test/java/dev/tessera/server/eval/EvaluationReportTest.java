@@ -17,12 +17,21 @@ final class EvaluationReportTest {
   private static final Fidelity FIDELITY =
       new Fidelity(700, 0.0025, 0.001, 0.02, 0.1, 0.981, 0.0034, 171, 175, 0.0065);
 
+  private static final Deeper DEEPER =
+      new Deeper(
+          0.0017,
+          0.998,
+          18,
+          List.of(new Deeper.Task("passkey", 9, 10, 0.02), new Deeper.Task("list", 38, 39, 0.01)),
+          new Deeper.Drift(256, 41, List.of(0.001, 0.002, 0.0015, 0.001)),
+          true);
+
   private static final EvaluationReport REPORT =
       new EvaluationReport(
           "a model <with> marks & signs",
           List.of(
-              new PolicyResult("balanced", 3.75, 3.25, 80_000, FIDELITY, true, 12),
-              new PolicyResult("k=i8", 8.5, 8.25, 30_000, FIDELITY, null, 11)));
+              new PolicyResult("balanced", 3.75, 3.25, 80_000, FIDELITY, true, DEEPER, 12),
+              new PolicyResult("k=i8", 8.5, 8.25, 30_000, FIDELITY, null, null, 11)));
 
   @Test
   void writesALineForAPerson() {
@@ -35,12 +44,25 @@ final class EvaluationReportTest {
   }
 
   @Test
+  void writesTheRestOfTheProtocolBelow() {
+    String line = EvaluationReport.deeperLine(REPORT.results().getFirst(), DEEPER);
+    for (String part : List.of("0.00170", "0.99800", "18", "passkey 9/10", "list 38/39", "yes")) {
+      assertTrue(line.contains(part), line);
+    }
+    assertEquals(EvaluationReport.DEEPER_HEADER.length(), line.length(), "\n" + line);
+  }
+
+  @Test
   void writesFiguresForAProgram() throws Exception {
     JsonNode json = new JsonMapper().readTree(REPORT.json());
     assertEquals("balanced", json.at("/results/0/policy").asText());
     assertEquals(0.0025, json.at("/results/0/kld_mean").asDouble());
     assertTrue(json.at("/results/0/invariant").asBoolean());
     assertTrue(json.at("/results/1/invariant").isMissingNode());
+    assertEquals(0.0017, json.at("/results/0/kld_frozen").asDouble());
+    assertEquals(38, json.at("/results/0/list/found").asInt());
+    assertEquals(0.002, json.at("/results/0/drift/kld/1").asDouble());
+    assertTrue(json.at("/results/1/kld_frozen").isMissingNode());
   }
 
   @Test

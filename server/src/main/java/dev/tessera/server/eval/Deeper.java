@@ -1,0 +1,33 @@
+package dev.tessera.server.eval;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// What the whole protocol finds of a policy besides [Fidelity].
+///
+/// @param frozen mean divergence of continued texts where every earlier block's keys and values are
+///   those of the exact run: codes alone, without what they do to what is stored later
+/// @param correlation of scores with those of exact keys, of the head where it is worst
+/// @param worstLayer where that is
+/// @param tasks other things to be found than facts
+/// @param drift of a text that the model writes itself
+/// @param resumes whether a sequence whose forms were carried into another session, without the
+///   exact tiles that no query reads, goes on with the same bits; null where that was not tried
+public record Deeper(
+    double frozen,
+    double correlation,
+    int worstLayer,
+    List<Task> tasks,
+    Drift drift,
+    @Nullable Boolean resumes) {
+
+  /// @param found items that both find
+  /// @param findable items that exact tiles find
+  /// @param divergence mean over the answers' tokens
+  public record Task(String name, int found, int findable, double divergence) {}
+
+  /// @param tokens that the model wrote
+  /// @param same of them before the first that exact tiles would not have written
+  /// @param divergence mean in each quarter, of exact tiles reading what was written
+  public record Drift(int tokens, int same, List<Double> divergence) {}
+}
