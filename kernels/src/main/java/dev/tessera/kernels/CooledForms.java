@@ -2,7 +2,11 @@ package dev.tessera.kernels;
 
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.CoolingRule;
+import dev.tessera.kvcache.FormLayout;
+import dev.tessera.kvcache.LayerGroup;
+import dev.tessera.kvcache.SlabLayout;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +47,24 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
       copies.add(forms);
     }
     groups = List.copyOf(copies);
+  }
+
+  /// Tiles that cool by being copied: how they differ from exact ones is no codec's doing.
+  ///
+  /// @param exact `[groups]`
+  /// @param slabs slabs of each form at most
+  public static CooledForms copies(
+      CoolingRule rule, DecoderSpec spec, SlabLayout[] exact, int slabs) {
+    var groups = new ArrayList<List<CooledForm>>();
+    for (LayerGroup group : spec.kv().groups()) {
+      SlabLayout slab = exact[group.id()];
+      List<@Nullable TileCode> none = Collections.nCopies(spec.kvHeads(), null);
+      List<List<@Nullable TileCode>> codes = Collections.nCopies(group.layers().size(), none);
+      var layout = FormLayout.uniform(group, spec.kvHeads(), slab.key(), slab.value());
+      var form = new CooledForm(layout, codes, codes, slabs);
+      groups.add(group.isFull() ? Collections.nCopies(rule.forms(), form) : List.of());
+    }
+    return new CooledForms(rule, groups);
   }
 
   /// Every tile of a form can be made from the one before, with nothing but planes dropped.

@@ -89,8 +89,7 @@ final class DeepEvaluation implements AutoCloseable {
             (first, logits) -> {});
         past.add(slabs(session, text));
       }
-      written =
-          reader.goOn(prompt(), readPrompt(session, reader), new float[WRITTEN][spec.vocabulary()]);
+      written = reader.goOn(prompt(), readPrompt(reader), new float[WRITTEN][spec.vocabulary()]);
       hearQueries(session, reader);
     }
   }
@@ -116,7 +115,7 @@ final class DeepEvaluation implements AutoCloseable {
   }
 
   /// All of the prompt but its last token.
-  private Part readPrompt(DecoderSession session, TeacherForcing reader) {
+  private Part readPrompt(TeacherForcing reader) {
     EvaluationText prompt = prompt();
     var part = new Part(0, prompt.tokens().length - 1, new int[Part.blocks(prompt)]);
     reader.read(prompt, part, CHUNK, (first, logits) -> {}, (first, last) -> {});
@@ -160,7 +159,7 @@ final class DeepEvaluation implements AutoCloseable {
           least,
           worst,
           tasks,
-          drift(session, reader),
+          drift(reader),
           resumes(session, reader, forms, rows));
     }
   }
@@ -265,10 +264,10 @@ final class DeepEvaluation implements AutoCloseable {
     return x > 0 && y > 0 ? both / Math.sqrt(x * y) : 1;
   }
 
-  private Deeper.Drift drift(DecoderSession session, TeacherForcing reader) {
+  private Deeper.Drift drift(TeacherForcing reader) {
     float[][] logits = new float[WRITTEN][spec.vocabulary()];
     EvaluationText prompt = prompt();
-    int[] own = reader.goOn(prompt, readPrompt(session, reader), logits);
+    int[] own = reader.goOn(prompt, readPrompt(reader), logits);
     int[] all = Arrays.copyOf(prompt.tokens(), prompt.tokens().length + WRITTEN);
     System.arraycopy(own, 0, all, prompt.tokens().length, WRITTEN);
     int[] rows = IntStream.range(0, WRITTEN).map(i -> prompt.tokens().length - 1 + i).toArray();

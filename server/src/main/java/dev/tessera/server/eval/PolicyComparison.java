@@ -1,31 +1,24 @@
 package dev.tessera.server.eval;
 
 import dev.tessera.kernels.Backend;
-import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
-import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.CoolingRule;
-import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
-import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.PolicySetting;
-import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.models.Model;
 import dev.tessera.models.WidenedWeights;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.DoubleConsumer;
 import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 
 /// Measures cache policies on a model, one after the other, over the bundled texts.
 public final class PolicyComparison {
@@ -118,7 +111,12 @@ public final class PolicyComparison {
       try (var evaluation = new Evaluation(backend, spec, weights, texts, progress.apply("exact"));
           var deep = size.whole ? evaluation.deeper(continued) : null) {
         if (size.whole) {
-          CooledForms copies = copies(evaluation.slabs());
+          CooledForms copies =
+              CooledForms.copies(
+                  new CoolingRule(1, List.of(4)),
+                  spec,
+                  backend.exactSlabs(spec),
+                  evaluation.slabs());
           results.add(evaluation.measure(FLOOR, copies, true, deep, progress.apply(FLOOR)));
           heard.accept(results.getLast());
         }
@@ -132,21 +130,6 @@ public final class PolicyComparison {
       }
     }
     return new EvaluationReport(title(), results);
-  }
-
-  /// Tiles that cool by copying: whatever these diverge is no codec's.
-  private CooledForms copies(int slabs) {
-    DecoderSpec spec = model.spec();
-    SlabLayout[] exact = backend.exactSlabs(spec);
-    List<List<CooledForm>> groups = new ArrayList<>();
-    for (LayerGroup group : spec.kv().groups()) {
-      SlabLayout slab = exact[group.id()];
-      List<@Nullable TileCode> none = Collections.nCopies(spec.kvHeads(), null);
-      List<List<@Nullable TileCode>> codes = Collections.nCopies(group.layers().size(), none);
-      var layout = FormLayout.uniform(group, spec.kvHeads(), slab.key(), slab.value());
-      groups.add(group.isFull() ? List.of(new CooledForm(layout, codes, codes, slabs)) : List.of());
-    }
-    return new CooledForms(new CoolingRule(1, List.of(4)), groups);
   }
 
   private CooledForms forms(KvPolicy policy, int slabs) {

@@ -23,6 +23,7 @@ import dev.tessera.models.Models;
 import dev.tessera.models.WidenedWeights;
 import dev.tessera.models.calibration.CalibratedKeys;
 import dev.tessera.models.calibration.Calibrator;
+import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.models.testing.ReferenceFiles;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -143,7 +144,11 @@ final class KeyOffsetTest {
                   offset,
                   new CalibratedKeys(
                       Calibrator.learn(
-                          new OffsetKeys(backend, offset), model, spec.maxPositions(), s -> {}),
+                          new OffsetKeys(backend, offset),
+                          model,
+                          spec.maxPositions(),
+                          PairDemand.NONE,
+                          s -> {}),
                       spec),
                   spec);
           for (var gate : List.of(new Gate("near-lossless", 0.0012), new Gate("balanced", 0.003))) {
