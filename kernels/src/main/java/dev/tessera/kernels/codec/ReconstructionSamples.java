@@ -87,8 +87,7 @@ public final class ReconstructionSamples {
     var decoded = new double[code.format().shape().elements()];
     int position = coolings.blocks()[cooling] * TileShape.BLOCK_TOKENS;
     TileCodec.decode(code, slabs.slab(group, to), at, position, decoded);
-    float[] before =
-        ExactTiles.read(exact[group], slabs.slab(group, from), layer, head, isValue);
+    float[] before = ExactTiles.read(exact[group], slabs.slab(group, from), layer, head, isValue);
     add(code.format().name(), before, decoded);
   }
 

@@ -2,6 +2,7 @@ package dev.tessera.server.eval;
 
 import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.CodedProducts;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -39,6 +40,11 @@ record OffsetKeys(Backend backend, float[][][] offset) implements Backend {
   @Override
   public ActivationFormat activationFormat() {
     return backend.activationFormat();
+  }
+
+  @Override
+  public CodedProducts codedProducts() {
+    return backend.codedProducts();
   }
 
   @Override
