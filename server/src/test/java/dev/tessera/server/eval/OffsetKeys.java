@@ -2,7 +2,6 @@ package dev.tessera.server.eval;
 
 import dev.tessera.kernels.ActivationFormat;
 import dev.tessera.kernels.Backend;
-import dev.tessera.kernels.CodedProducts;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -13,6 +12,7 @@ import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.StepBatch;
+import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kernels.codec.Turn;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.SlabLayout;
