@@ -15,7 +15,7 @@ import java.util.function.DoubleConsumer;
 public final class AutoPolicy {
 
   /// Counts up whenever the same model and texts would give other sensitivities.
-  private static final int VERSION = 2;
+  private static final int VERSION = 3;
 
   /// Weights are widened to halves for the measurement, as the evaluation does, unless they take
   /// more than that: bytes.
