@@ -265,6 +265,18 @@ public final class TileCodec {
     }
   }
 
+  /// What coding leaves of a tile.
+  ///
+  /// @param x `[64][headDim]`
+  /// @return `[64][headDim]`
+  public static double[] coded(TileCode code, float[] x, int firstPosition) {
+    var tile = MemorySegment.ofArray(new byte[(int) code.format().tileBytes()]);
+    var decoded = new double[x.length];
+    encode(code, x, firstPosition, tile, 0);
+    decode(code, tile, 0, firstPosition, decoded);
+    return decoded;
+  }
+
   private static void decodeTokens(TileCode code, MemorySegment tile, long at, double[] x) {
     CodedFormat format = code.format();
     int headDim = format.shape().headDim();

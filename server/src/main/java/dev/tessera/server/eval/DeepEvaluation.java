@@ -7,15 +7,13 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
-import dev.tessera.kernels.codec.ExactTiles;
+import dev.tessera.kernels.SlabCopies;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kernels.codec.TileCodec;
 import dev.tessera.kvcache.BlockRef;
 import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.kvcache.TileShape;
 import dev.tessera.server.eval.TeacherForcing.Part;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -45,8 +43,9 @@ final class DeepEvaluation implements AutoCloseable {
   private final SessionLimits limits;
   private final SlabLayout[] slabs;
   private final List<EvaluationText> texts;
-  private final Arena arena = Arena.ofShared();
-  private final List<List<List<MemorySegment>>> past = new ArrayList<>(); // [texts][groups][blocks]
+  private final SlabCopies copies = new SlabCopies();
+  private final List<List<List<SlabCopies.Copy>>> past =
+      new ArrayList<>(); // [texts][groups][blocks]
   private final ExactRows exact;
   private final float[][] queries; // [layers], of the first text's last rows
   private final int[] written; // over exact tiles
@@ -94,14 +93,13 @@ final class DeepEvaluation implements AutoCloseable {
     }
   }
 
-  private List<List<MemorySegment>> slabs(DecoderSession session, EvaluationText text) {
-    List<List<MemorySegment>> groups = new ArrayList<>();
+  private List<List<SlabCopies.Copy>> slabs(DecoderSession session, EvaluationText text) {
+    List<List<SlabCopies.Copy>> groups = new ArrayList<>();
     for (int group = 0; group < slabs.length; group++) {
-      List<MemorySegment> blocks = new ArrayList<>();
+      List<SlabCopies.Copy> blocks = new ArrayList<>();
       for (int block = 0; block < Part.blocks(text); block++) {
-        MemorySegment bytes = arena.allocate(slabs[group].slabBytes(), SlabLayout.ALIGNMENT);
-        session.readSlab(group, BlockRef.EXACT, block, bytes);
-        blocks.add(bytes);
+        long size = slabs[group].slabBytes();
+        blocks.add(copies.take(session, group, BlockRef.EXACT, block, size));
       }
       groups.add(blocks);
     }
@@ -135,7 +133,7 @@ final class DeepEvaluation implements AutoCloseable {
   private void restore(DecoderSession session, int text, int first, int last) {
     for (int group = 0; group < slabs.length; group++) {
       for (int block = first; block <= last; block++) {
-        session.writeSlab(group, BlockRef.EXACT, block, past.get(text).get(group).get(block));
+        past.get(text).get(group).get(block).writeTo(session, group, BlockRef.EXACT, block);
       }
     }
   }
@@ -225,16 +223,11 @@ final class DeepEvaluation implements AutoCloseable {
     int blocks = past.getFirst().get(place.group()).size();
     for (int block = 1; block < blocks - 1; block += TILE_STEP) {
       float[] keys =
-          ExactTiles.read(
-              slabs[place.group()],
-              past.getFirst().get(place.group()).get(block),
-              place.indexInGroup(),
-              kvHead,
-              false);
-      var coded = new double[keys.length];
-      var tile = MemorySegment.ofArray(new byte[(int) code.format().tileBytes()]);
-      TileCodec.encode(code, keys, block * BLOCK, tile, 0);
-      TileCodec.decode(code, tile, 0, block * BLOCK, coded);
+          past.getFirst()
+              .get(place.group())
+              .get(block)
+              .tile(slabs[place.group()], place.indexInGroup(), kvHead, false);
+      double[] coded = TileCodec.coded(code, keys, block * BLOCK);
       for (int q = 0; q < sums.length; q++) {
         for (int token = 0; token < BLOCK; token++) {
           double x = 0;
@@ -310,7 +303,8 @@ final class DeepEvaluation implements AutoCloseable {
     var part = new Part(0, half, new int[Part.blocks(text)]);
     reader.read(text, part, CHUNK, (first, logits) -> {}, (first, last) -> {});
     List<RowDifference> rest = new ArrayList<>();
-    try (DecoderSession other = backend.load(spec, weights, limits, share -> {})) {
+    try (DecoderSession other = backend.load(spec, weights, limits, share -> {});
+        var carried = new SlabCopies()) {
       other.cool(forms);
       for (int group = 0; group < slabs.length; group++) {
         for (int block = 0; block < half / BLOCK; block++) {
@@ -319,9 +313,7 @@ final class DeepEvaluation implements AutoCloseable {
               form == 0
                   ? slabs[group].slabBytes()
                   : forms.of(group).get(form - 1).layout().slabBytes();
-          MemorySegment copy = MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
-          session.readSlab(group, form, block, copy);
-          other.writeSlab(group, form, block, copy);
+          carried.take(session, group, form, block, bytes).writeTo(other, group, form, block);
         }
       }
       new TeacherForcing(other, forms)
@@ -337,6 +329,6 @@ final class DeepEvaluation implements AutoCloseable {
 
   @Override
   public void close() {
-    arena.close();
+    copies.close();
   }
 }

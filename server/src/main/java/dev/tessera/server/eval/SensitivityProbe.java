@@ -7,8 +7,8 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
+import dev.tessera.kernels.SlabCopies;
 import dev.tessera.kernels.StepBatch;
-import dev.tessera.kernels.codec.ExactTiles;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
 import dev.tessera.kernels.codec.TileCode;
@@ -26,8 +26,6 @@ import dev.tessera.models.calibration.RetrievalText;
 import dev.tessera.models.tokenizer.Tokenizer;
 import dev.tessera.server.eval.Sensitivities.Option;
 import dev.tessera.server.eval.Sensitivities.Side;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -109,8 +107,8 @@ final class SensitivityProbe implements AutoCloseable {
   private final List<Passage> passages;
   private final int[] prose;
   private final DecoderSession session;
-  private final Arena arena = Arena.ofShared();
-  private final List<List<MemorySegment>> originals = new ArrayList<>(); // [groups][slabs]
+  private final SlabCopies copies = new SlabCopies();
+  private final List<List<SlabCopies.Copy>> originals = new ArrayList<>(); // [groups][slabs]
   private final float[][] queries; // [layers], rows as RowCapture gives them
   private float[][] expected = {};
 
@@ -184,11 +182,10 @@ final class SensitivityProbe implements AutoCloseable {
     session.capture(null);
     int slabs = passages.stream().mapToInt(Passage::blocks).sum();
     for (int group = 0; group < exactSlabs.length; group++) {
-      List<MemorySegment> own = new ArrayList<>();
+      List<SlabCopies.Copy> own = new ArrayList<>();
       for (int slab = 0; slab < slabs; slab++) {
-        MemorySegment bytes = arena.allocate(exactSlabs[group].slabBytes(), 64);
-        session.readSlab(group, BlockRef.EXACT, slab, bytes);
-        own.add(bytes);
+        long size = exactSlabs[group].slabBytes();
+        own.add(copies.take(session, group, BlockRef.EXACT, slab, size));
       }
       originals.add(own);
     }
@@ -330,18 +327,9 @@ final class SensitivityProbe implements AutoCloseable {
 
   private float[] tile(Place place, int layer, boolean isValue) {
     DecoderSpec.Layer at = spec.layers().get(layer);
-    MemorySegment slab =
+    SlabCopies.Copy slab =
         originals.get(at.group()).get(passages.get(place.passage).slab + place.block);
-    return ExactTiles.read(exactSlabs[at.group()], slab, at.indexInGroup(), place.head, isValue);
-  }
-
-  /// A tile after it was coded.
-  private static double[] coded(TileCode code, float[] tile, int block) {
-    var bytes = MemorySegment.ofArray(new byte[(int) code.format().tileBytes()]);
-    var decoded = new double[tile.length];
-    TileCodec.encode(code, tile, block * BLOCK, bytes, 0);
-    TileCodec.decode(code, bytes, 0, block * BLOCK, decoded);
-    return decoded;
+    return slab.tile(exactSlabs[at.group()], at.indexInGroup(), place.head, isValue);
   }
 
   /// Mean divergence of the passages' watched rows, with one side coded.
@@ -353,17 +341,17 @@ final class SensitivityProbe implements AutoCloseable {
         blocks.add(new int[] {i, block});
       }
     }
-    MemorySegment[] changed = new MemorySegment[blocks.size()];
+    SlabCopies.Copy[] changed = new SlabCopies.Copy[blocks.size()];
     IntStream.range(0, changed.length)
         .parallel()
         .forEach(i -> changed[i] = changed(blocks.get(i), layer, isValue, forms));
     for (int i = 0; i < changed.length; i++) {
-      session.writeSlab(group, BlockRef.EXACT, slab(blocks.get(i)), changed[i]);
+      changed[i].writeTo(session, group, BlockRef.EXACT, slab(blocks.get(i)));
     }
     float[][] logits = readAgain();
     for (int[] block : blocks) {
-      MemorySegment original = originals.get(group).get(slab(block));
-      session.writeSlab(group, BlockRef.EXACT, slab(block), original);
+      int slab = slab(block);
+      originals.get(group).get(slab).writeTo(session, group, BlockRef.EXACT, slab);
     }
     double[] divergences =
         IntStream.range(0, logits.length)
@@ -384,17 +372,15 @@ final class SensitivityProbe implements AutoCloseable {
     return passages.get(block[0]).slab + block[1];
   }
 
-  private MemorySegment changed(int[] block, int layer, boolean isValue, CooledForms forms) {
+  private SlabCopies.Copy changed(int[] block, int layer, boolean isValue, CooledForms forms) {
     DecoderSpec.Layer at = spec.layers().get(layer);
-    MemorySegment original = originals.get(at.group()).get(slab(block));
-    MemorySegment copy = MemorySegment.ofArray(new byte[(int) original.byteSize()]);
-    copy.copyFrom(original);
+    SlabCopies.Copy copy = originals.get(at.group()).get(slab(block)).duplicate();
     for (int head = 0; head < spec.kvHeads(); head++) {
       TileCode code = code(layer, head, isValue, forms);
       if (code != null) {
         float[] tile = tile(new Place(block[0], block[1], head), layer, isValue);
-        double[] decoded = coded(code, tile, block[1]);
-        ExactTiles.write(exactSlabs[at.group()], copy, at.indexInGroup(), head, isValue, decoded);
+        double[] decoded = TileCodec.coded(code, tile, block[1] * BLOCK);
+        copy.setTile(exactSlabs[at.group()], at.indexInGroup(), head, isValue, decoded);
       }
     }
     return copy;
@@ -409,7 +395,7 @@ final class SensitivityProbe implements AutoCloseable {
       for (int i = 0; code != null && i < ERROR_TILES; i++) {
         int block = 1 + (blocks - 2) * i / (ERROR_TILES - 1);
         float[] tile = tile(new Place(0, block, head), layer, isValue);
-        double[] decoded = coded(code, tile, block);
+        double[] decoded = TileCodec.coded(code, tile, block * BLOCK);
         for (int j = 0; j < decoded.length; j++) {
           decoded[j] -= tile[j];
         }
@@ -474,6 +460,6 @@ final class SensitivityProbe implements AutoCloseable {
   @Override
   public void close() {
     session.close();
-    arena.close();
+    copies.close();
   }
 }
