@@ -6,8 +6,6 @@ import dev.tessera.kernels.Backends;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
-import dev.tessera.models.calibration.Calibrator;
-import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.server.eval.EvaluationReport;
 import dev.tessera.server.eval.PolicyComparison;
 import dev.tessera.server.eval.PolicyResult;
@@ -123,20 +121,7 @@ final class EvalCommand extends ConfiguredCommand {
             model,
             new PolicyComparison.Size(tokens, tables, seeds, whole),
             !asServed,
-            policy ->
-                KeyLearning.of(
-                    policy,
-                    backend,
-                    model,
-                    path,
-                    context,
-                    () ->
-                        Calibrator.learn(
-                            backend,
-                            model,
-                            context,
-                            PairDemand.of(policy),
-                            progress.share("learning keys"))),
+            policy -> KeyLearning.of(policy, backend, model, path, context, progress),
             budget ->
                 KeyLearning.policy(budget, backend, model, path, context, progress, out::println));
     out.println(comparison.title());

@@ -1,6 +1,8 @@
 package dev.tessera.server.cli;
 
 import dev.tessera.kernels.Backend;
+import dev.tessera.kernels.DecoderSession;
+import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.WeightRole;
 import dev.tessera.kernels.codec.FormFactory.KeyKnowledge;
 import dev.tessera.kvcache.KvPolicy;
@@ -39,12 +41,51 @@ final class KeyLearning {
           Ladder.EXACT,
           new TreeMap<>());
 
+  private static final String LEARNING = "learning keys"; // to the reader of the progress
+
   private KeyLearning() {}
 
+  /// Learns, if nothing is remembered, in a session of its own.
+  ///
   /// @param backend that computes what is learned from: another one's roundings are others
   /// @param context tokens of the longest sequences that will be served
-  /// @param learn asked if nothing is remembered
   static KeyKnowledge of(
+      KvPolicy policy, Backend backend, Model model, Path path, int context, Progress progress) {
+    return of(
+        policy,
+        backend,
+        model,
+        path,
+        context,
+        () ->
+            Calibrator.learn(
+                backend, model, context, PairDemand.of(policy), progress.share(LEARNING)));
+  }
+
+  /// Learns, if nothing is remembered, in a session that serves nobody yet.
+  ///
+  /// @param limits with which the session was loaded
+  static KeyKnowledge of(
+      KvPolicy policy,
+      Backend backend,
+      Model model,
+      Path path,
+      int context,
+      DecoderSession session,
+      SessionLimits limits,
+      Progress progress) {
+    return of(
+        policy,
+        backend,
+        model,
+        path,
+        context,
+        () ->
+            new Calibrator(session, limits, PairDemand.of(policy))
+                .learn(model.tokenizer(), context, progress.share(LEARNING)));
+  }
+
+  private static KeyKnowledge of(
       KvPolicy policy,
       Backend backend,
       Model model,
@@ -83,20 +124,7 @@ final class KeyLearning {
     return switch (setting) {
       case PolicySetting.Fixed(KvPolicy policy) -> policy;
       case PolicySetting.Auto auto -> {
-        KeyKnowledge keys =
-            of(
-                SPECTRAL,
-                backend,
-                model,
-                path,
-                context,
-                () ->
-                    Calibrator.learn(
-                        backend,
-                        model,
-                        context,
-                        PairDemand.of(SPECTRAL),
-                        progress.share("learning keys")));
+        KeyKnowledge keys = of(SPECTRAL, backend, model, path, context, progress);
         Sensitivities sensitivities =
             AutoPolicy.sensitivities(
                 backend,

@@ -11,8 +11,6 @@ import dev.tessera.kvcache.TileShape;
 import dev.tessera.models.Model;
 import dev.tessera.models.ModelFormatException;
 import dev.tessera.models.Models;
-import dev.tessera.models.calibration.Calibrator;
-import dev.tessera.models.calibration.PairDemand;
 import dev.tessera.models.hub.ModelReference;
 import dev.tessera.models.hub.ModelStore;
 import dev.tessera.models.template.ChatTemplate;
@@ -150,12 +148,9 @@ final class LoadedEngine implements AutoCloseable {
                         model,
                         path,
                         config.contextTokens(),
-                        () ->
-                            new Calibrator(session, limits, PairDemand.of(policy))
-                                .learn(
-                                    model.tokenizer(),
-                                    config.contextTokens(),
-                                    progress.share("learning keys"))),
+                        session,
+                        limits,
+                        progress),
                 model.tokenizer().endOfGeneration());
     if (engine.memory().weightBytes() > 0) {
       model.close(); // the backend has its own copy: the file's pages may go
