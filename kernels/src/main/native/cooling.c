@@ -165,6 +165,14 @@ static void place(ts_decoder *d, ts_arena *arena) {
   for (int32_t i = 0; i < d->turning_count; i++) take_table(d, arena, &d->turnings[i]);
 }
 
+static int64_t code_bytes(const ts_code *code) {
+  int64_t square = (int64_t)code->dim * code->dim;
+  return (int64_t)sizeof *code + (code->forward ? square * (int64_t)sizeof *code->forward : 0) +
+         (code->query ? square * (int64_t)sizeof *code->query : 0) +
+         (code->turn ? code->dim * (int64_t)sizeof *code->turn : 0) +
+         (code->pairs ? code->dim / 2 * (int64_t)sizeof *code->pairs : 0);
+}
+
 int64_t ts_decoder_cool(ts_decoder *d) {
   ts_arena counting = {0, 0};
   place(d, &counting);
@@ -173,7 +181,9 @@ int64_t ts_decoder_cool(ts_decoder *d) {
   d->cold_bytes = counting.used;
   ts_arena arena = {d->cold_memory, 0};
   place(d, &arena);
-  return d->cold_bytes;
+  int64_t bytes = d->cold_bytes;
+  for (int32_t i = 0; i < d->code_count; i++) bytes += code_bytes(d->codes[i]);
+  return bytes;
 }
 
 /* ---- a step ---- */

@@ -260,6 +260,7 @@ int32_t ts_decoder_turning(ts_decoder *d, int32_t pairing, int32_t pairs, float 
                            const double *frequencies);
 void ts_decoder_place(ts_decoder *d, int32_t layer, int32_t form, int32_t kv_head,
                       int32_t is_value, int64_t at, const ts_code *code);
+/* Bytes of the scratch that cooled forms take, and of their codes; -1 if memory could not be had. */
 int64_t ts_decoder_cool(ts_decoder *d);
 /* What all threads have counted so far under the first `count` meters. Between steps. */
 void ts_decoder_meters(const ts_decoder *d, int32_t count, ts_meter *meters);

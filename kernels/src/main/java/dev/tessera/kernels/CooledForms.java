@@ -1,5 +1,6 @@
 package dev.tessera.kernels;
 
+import dev.tessera.kernels.codec.CodeMemory;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.CoolingRule;
 import dev.tessera.kvcache.FormLayout;
@@ -96,6 +97,18 @@ public record CooledForms(CoolingRule rule, List<List<CooledForm>> groups) {
   /// The cooled forms of a group, form 1 first; none if it never cools.
   public List<CooledForm> of(int group) {
     return groups.isEmpty() ? List.of() : groups.get(group);
+  }
+
+  /// Bytes of what the tiles are coded with: bases, means, codewords and levels.
+  public long codeBytes() {
+    List<@Nullable TileCode> codes = new ArrayList<>();
+    for (List<CooledForm> forms : groups) {
+      for (CooledForm form : forms) {
+        form.keys().forEach(codes::addAll);
+        form.values().forEach(codes::addAll);
+      }
+    }
+    return CodeMemory.of(codes);
   }
 
   /// The form in which a query in block `queryBlock` reads block `block` of a group.

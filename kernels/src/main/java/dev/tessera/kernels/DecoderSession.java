@@ -13,7 +13,8 @@ public interface DecoderSession extends SlabTransfer, AutoCloseable {
   /// then stay open. Else the model's may be let go after loading.
   long weightBytes();
 
-  /// Bytes of everything else but tiles: activations, logits, tables.
+  /// Bytes of everything else but tiles: activations, logits, tables, and its own copies of what
+  /// was announced by [#cool].
   long scratchBytes();
 
   /// Starts a step. The batch may be reused once [#await()] has returned.

@@ -110,7 +110,7 @@ final class NativeDecoder implements AutoCloseable {
 
   /// Announces cooled forms, once, after [#ready].
   ///
-  /// @return bytes of scratch
+  /// @return bytes of scratch, and of the copies of their codes
   /// @throws UnsupportedOperationException if the kernels do not read one of the formats
   long cool(CooledForms cooled) {
     forms = new NativeForms(library, address, spec, layouts, cooled, this::reserve);

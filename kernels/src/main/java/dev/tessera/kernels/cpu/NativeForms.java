@@ -88,7 +88,7 @@ final class NativeForms {
     require(bytes < 0 ? -1 : 0);
   }
 
-  /// Of scratch.
+  /// Of scratch and codes.
   long bytes() {
     return bytes;
   }

@@ -61,6 +61,10 @@ final class CodedTile {
       }
       return new TurnTable(turn.rope(), turned);
     }
+
+    long bytes() {
+      return (long) Float.BYTES * turned.length;
+    }
   }
 
   /// Takes a tile apart.

@@ -41,6 +41,11 @@ final class CooledPool {
     }
   }
 
+  /// Bytes of the tables of turning means.
+  long turnBytes() {
+    return turns.values().stream().mapToLong(CodedTile.TurnTable::bytes).sum();
+  }
+
   /// One form's slabs and where its tiles lie in them.
   private static final class Form {
     private final CooledForm form;

@@ -126,6 +126,9 @@ final class VectorSession implements DecoderSession {
     for (float[] angles : cosines) {
       bytes += 2L * Float.BYTES * angles.length;
     }
+    for (CooledPool pool : cooled) {
+      bytes += pool.turnBytes();
+    }
     return bytes;
   }
 

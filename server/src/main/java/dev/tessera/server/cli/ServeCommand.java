@@ -78,13 +78,14 @@ final class ServeCommand extends ConfiguredCommand {
     long file = engine.model().fileBytes();
     LOG.log(
         Level.INFO,
-        "memory: weights {0} as packed (file {1}, {2}), KV-cache {3}: scratch {4}, tables {5},"
-            + " tiles {6} for {7} tokens",
+        "memory: weights {0} as packed (file {1}, {2}), KV-cache {3}: scratch {4}, codes {5},"
+            + " tables {6}, tiles {7} for {8} tokens",
         ByteSize.format(memory.weightBytes()),
         ByteSize.format(file),
         String.format(Locale.ROOT, "%+.1f %%", 100.0 * (memory.weightBytes() - file) / file),
         ByteSize.format(engine.cacheBytes()),
         ByteSize.format(memory.scratchBytes()),
+        ByteSize.format(memory.codeBytes()),
         ByteSize.format(memory.tableBytes()),
         ByteSize.format(memory.tileBytes()),
         engine.engine().cacheTokens());

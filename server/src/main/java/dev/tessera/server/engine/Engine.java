@@ -75,7 +75,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
         cache,
         runner,
         null,
-        new MemoryPlan(0, 0, 0, config.kvBudgetBytes()),
+        new MemoryPlan(0, 0, 0, 0, config.kvBudgetBytes()),
         listener);
   }
 

@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.function.DoubleConsumer;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /// Puts a decoder, a backend and a cache together into a running engine.
@@ -94,8 +95,10 @@ public record EngineLoader(
               config.kvBudgetBytes(),
               session.weightBytes(),
               session.scratchBytes() + (tier == null ? 0 : 2 * stagingBytes),
+              forms.codeBytes(),
               slabs.stream().mapToLong(SlabLayout::slabBytes).sum(),
-              slabs.size());
+              slabs.size(),
+              tier == null ? 0 : tier.stats().limitBytes() / smallest(slabs, forms));
       ModelRunner runner = new DecoderRunner(session);
       KvCache cache =
           new KvCache(
@@ -160,6 +163,16 @@ public record EngineLoader(
 
   private static long largest(List<SlabLayout> slabs) {
     return slabs.stream().mapToLong(SlabLayout::slabBytes).max().orElse(0);
+  }
+
+  private static long smallest(List<SlabLayout> slabs, CooledForms forms) {
+    return LongStream.concat(
+            slabs.stream().mapToLong(SlabLayout::slabBytes),
+            forms.groups().stream()
+                .flatMap(List::stream)
+                .mapToLong(form -> form.layout().slabBytes()))
+        .min()
+        .orElseThrow();
   }
 
   private static void requireRoom(@Nullable Tier tier, List<SlabLayout> slabs) {

@@ -123,7 +123,7 @@ final class RealModelTest {
     var memory = server.engine().engine().memory();
     assertEquals(
         server.engine().cacheBytes(),
-        memory.scratchBytes() + memory.tableBytes() + memory.tileBytes());
+        memory.scratchBytes() + memory.codeBytes() + memory.tableBytes() + memory.tileBytes());
     assertTrue(memory.weightBytes() > 0 && memory.scratchBytes() > 0, memory.toString());
     assertEquals(memory.tileBytes(), stats().budgetBytes());
   }
