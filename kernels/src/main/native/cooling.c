@@ -220,6 +220,10 @@ void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const in
   d->groups[group].forms[form - 1].refs = refs;
 }
 
+void ts_decoder_read_forms(ts_decoder *d, int32_t group, const int32_t *read_forms) {
+  d->groups[group].read_forms = read_forms;
+}
+
 int64_t ts_nanos(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

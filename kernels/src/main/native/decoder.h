@@ -77,6 +77,7 @@ typedef struct {
   ts_form forms[TS_MAX_FORMS];
   ts_coolings coolings;
   const int32_t *starts, *first_blocks, *sink_blocks, *refs;
+  const int32_t *read_forms; /* of the entries of the tables; null where the rule decides */
   struct ts_item *items;
   int64_t item_count;
 } ts_group;
@@ -197,9 +198,12 @@ typedef struct ts_decoder {
 
 static inline int64_t ts_padded(int64_t n) { return (n + TS_BLOCK - 1) / TS_BLOCK * TS_BLOCK; }
 
-/* The form in which a query in block `query` reads block `block`. */
-static inline int32_t ts_form_of(const ts_rule *rule, int64_t query, int64_t block) {
+/* The form in which queries of a sequence in block `query` read block `block` of a group that cools:
+ * such a group frees no blocks, so that its tables begin with block 0. */
+static inline int32_t ts_form_of(const ts_rule *rule, const ts_group *g, int32_t sequence,
+                                 int64_t query, int64_t block) {
   int32_t form = 0;
+  if (g->read_forms) return g->read_forms[g->starts[sequence] + block];
   if (block < rule->first_blocks) return 0;
   while (form < rule->forms && query - block > rule->age_blocks[form]) form++;
   return form;
@@ -269,6 +273,7 @@ void ts_decoder_meters(const ts_decoder *d, int32_t count, ts_meter *meters);
 int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32_t *blocks,
                         int32_t *from, const int32_t *to);
 void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const int32_t *refs);
+void ts_decoder_read_forms(ts_decoder *d, int32_t group, const int32_t *read_forms);
 void ts_decoder_tables(ts_decoder *d, int32_t group, const int32_t *starts,
                        const int32_t *first_blocks, const int32_t *sink_blocks,
                        const int32_t *refs);

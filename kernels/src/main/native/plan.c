@@ -41,8 +41,21 @@ static int64_t reading_of(const ts_decoder *d, const ts_group *g, int32_t form) 
   return READING * FINE * bytes_of(pair, exact) / (2 * exact);
 }
 
+/* What rows cost that read a context in the forms that its table names. */
+static int64_t cost_of_named(const ts_decoder *d, const ts_group *g, int32_t sequence,
+                             int64_t position, int64_t rows) {
+  int64_t reading[TS_MAX_FORMS + 1], cost = 0;
+  for (int32_t form = 0; form <= g->form_count; form++) reading[form] = reading_of(d, g, form);
+  for (int64_t block = 0; block <= (position + rows - 1) / TS_BLOCK_TOKENS; block++) {
+    cost += rows * FINE + reading[g->read_forms[g->starts[sequence] + block]];
+  }
+  return cost;
+}
+
 /* What rows cost that read a context. */
-static int64_t cost_of(const ts_decoder *d, const ts_group *g, int64_t position, int64_t rows) {
+static int64_t cost_of(const ts_decoder *d, const ts_group *g, int32_t sequence, int64_t position,
+                       int64_t rows) {
+  if (g->read_forms) return cost_of_named(d, g, sequence, position, rows);
   int64_t seen = position + rows;
   if (g->window && seen > g->window + g->sink_tokens + rows) {
     seen = g->window + g->sink_tokens + rows;
@@ -79,7 +92,7 @@ static void plan_group(ts_decoder *d, ts_group *g, int64_t *partials) {
     int32_t end = d->row_starts[s + 1];
     for (int32_t row = d->row_starts[s], rows; row < end; row += rows) {
       rows = rows_from(d, g, row, end);
-      total += cost_of(d, g, d->row_position[row], rows) * d->kv_heads;
+      total += cost_of(d, g, s, d->row_position[row], rows) * d->kv_heads;
     }
   }
   int64_t target = total / (PIECES * d->team.threads) + 1;
@@ -92,7 +105,7 @@ static void plan_group(ts_decoder *d, ts_group *g, int64_t *partials) {
       ts_item item = {
           .sequence = s, .row = row, .rows = rows, .position = d->row_position[row], .cell = cell};
       int64_t splits = (item.position + item.rows - 1) / SPLIT_TOKENS + 1;
-      int64_t parts = cost_of(d, g, item.position, item.rows) / target + 1;
+      int64_t parts = cost_of(d, g, s, item.position, item.rows) / target + 1;
       int64_t room = splits * d->kv_heads * ts_partial_floats(d, g, (int64_t)rows * d->sharing);
       if (parts > splits) parts = splits;
       if (d->team.threads == 1 || *partials + room > d->partial_capacity) parts = 1;

@@ -199,9 +199,12 @@ static int64_t fold_split(const ts_decoder *d, const ts_layer *layer, const ts_q
   const int64_t block = q->position / TS_BLOCK_TOKENS; /* where tiles cool, of every query */
   while (tile < split_end) {
     int64_t next_tile = seen_from(q, tile + 1, end);
-    int32_t form = group->form_count ? ts_form_of(&d->rule, block, tile) : 0;
-    int fetches = next_tile < end &&
-                  (!group->form_count || ts_form_of(&d->rule, block, next_tile) == form);
+    int32_t form =
+        group->form_count ? ts_form_of(&d->rule, group, item->sequence, block, tile) : 0;
+    int fetches =
+        next_tile < end &&
+        (!group->form_count ||
+         ts_form_of(&d->rule, group, item->sequence, block, next_tile) == form);
     if (form) {
       ts_cooled next = {0, 0};
       if (fetches) next = TS(cooled)(d, layer, item->sequence, next_tile, form, kv_head);

@@ -84,6 +84,9 @@ final class BatchCheck {
     for (int[] refs : tables.cooled()) {
       same("references of a cooled form", refs.length, tables.refs().length);
     }
+    if (tables.readForms().length > 0) {
+      same("forms to read", tables.readForms().length, tables.refs().length);
+    }
     if (tables.starts()[0] < 0 || tables.starts()[sequences] > tables.refs().length) {
       throw new IllegalArgumentException(
           "block tables span %d to %d of %d references"
@@ -130,8 +133,12 @@ final class BatchCheck {
     int lastBlock = last / TileShape.BLOCK_TOKENS;
     int firstQuery = Math.max(block, first / TileShape.BLOCK_TOKENS);
     // A rule's form never falls and passes over none: the queries between read all between.
-    int firstRead = forms.form(group.id(), firstQuery, block);
-    int lastRead = block > lastBlock ? -1 : forms.form(group.id(), lastBlock, block);
+    int firstRead = tables.form(forms, group.id(), sequence, firstQuery, block);
+    int lastRead =
+        block > lastBlock ? -1 : tables.form(forms, group.id(), sequence, lastBlock, block);
+    if (tables.readForms().length > 0) {
+      checkReadForm(group, tables, sequence, block, firstRead);
+    }
     for (int form = 0; form <= tables.cooled().length; form++) {
       int ref = form == BlockRef.EXACT ? tables.refs()[entry] : tables.cooled()[form - 1][entry];
       if (ref != BlockRef.NONE) {
@@ -142,6 +149,19 @@ final class BatchCheck {
                     .formatted(sequence, group.id(), block, form)
                 + " positions %d to %d read it".formatted(first, last));
       }
+    }
+  }
+
+  /// What the step writes is exact, and so are groups that never cool.
+  private void checkReadForm(
+      LayerGroup group, StepBatch.BlockTables tables, int sequence, int block, int form) {
+    boolean isWritten = block >= batch.firstPositions()[sequence] / TileShape.BLOCK_TOKENS;
+    int most = isWritten ? BlockRef.EXACT : tables.cooled().length;
+    if (form < BlockRef.EXACT || form > most) {
+      throw new IllegalArgumentException(
+          "sequence %d reads block %d in form %d in group %d; positions from %d on read it in %d at most"
+              .formatted(
+                  sequence, block, form, group.id(), batch.firstPositions()[sequence], most));
     }
   }
 

@@ -11,7 +11,7 @@ import java.util.Map;
 /// In every layer, first the K and V of every row are stored into the sequence's tiles, then the
 /// coolings of its group are carried out, then the queries of a row at position p attend to the
 /// positions that its layer group lets it see, up to and including p, reading each block in the
-/// form that [CooledForms#form(int, int, int)] says.
+/// form that its table names or, where that names none, [CooledForms#form(int, int, int)] says.
 ///
 /// @param tokenIds `[rows]`
 /// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to
@@ -81,8 +81,21 @@ public record StepBatch(
   ///   [dev.tessera.kvcache.BlockRef#NONE] where a block does not have it any more
   /// @param cooled `[form - 1][refs.length]`, the same of each cooled form; no arrays where the
   ///   group never cools
+  /// @param readForms `[refs.length]`, the form in which all queries of the step read a block;
+  ///   empty where the rule decides. Blocks that the step writes are read exact
   public record BlockTables(
-      int[] starts, int[] firstBlocks, int[] sinkBlocks, int[] refs, int[][] cooled) {
+      int[] starts,
+      int[] firstBlocks,
+      int[] sinkBlocks,
+      int[] refs,
+      int[][] cooled,
+      int[] readForms) {
+
+    /// Tables whose blocks are read in the forms that the rule says.
+    public BlockTables(
+        int[] starts, int[] firstBlocks, int[] sinkBlocks, int[] refs, int[][] cooled) {
+      this(starts, firstBlocks, sinkBlocks, refs, cooled, new int[0]);
+    }
 
     /// Tables of exact blocks.
     public static BlockTables exact(int[] starts, int[] firstBlocks, int[] sinkBlocks, int[] refs) {
@@ -98,6 +111,16 @@ public record StepBatch(
     public int ref(int sequence, int block, int form) {
       int entry = entry(sequence, block);
       return form == 0 ? refs[entry] : cooled[form - 1][entry];
+    }
+
+    /// The form in which queries of a sequence in block `queryBlock` read block `block`.
+    ///
+    /// @param forms of the session
+    /// @param group whose tables these are
+    public int form(CooledForms forms, int group, int sequence, int queryBlock, int block) {
+      return readForms.length == 0
+          ? forms.form(group, queryBlock, block)
+          : readForms[entry(sequence, block)];
     }
 
     private int entry(int sequence, int block) {

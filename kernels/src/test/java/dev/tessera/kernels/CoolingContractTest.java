@@ -146,7 +146,16 @@ final class CoolingContractTest {
   }
 
   private static float[][] run(Backend backend, Model model, int[] tokens, int chunk) {
-    try (Run run = new Run(backend, model, model.forms(backend), 2)) {
+    return run(backend, model, tokens, chunk, null);
+  }
+
+  private static float[][] run(
+      Backend backend,
+      Model model,
+      int[] tokens,
+      int chunk,
+      PagedSequences.@Nullable FormChoice choice) {
+    try (Run run = new Run(backend, model, model.forms(backend), choice, 2)) {
       run.sequences.append(1, tokens(model, 70, 2)); // so that slabs lie apart
       var logits = new ArrayList<float[]>();
       for (int from = 0; from < tokens.length; from += chunk) {
@@ -154,6 +163,52 @@ final class CoolingContractTest {
         logits.addAll(List.of(run.sequences.append(0, part)));
       }
       return logits.toArray(float[][]::new);
+    }
+  }
+
+  /// Any form of a block may be read at any age: here every block stops at a form of its own, and
+  /// some begin late. Chunks cross borders between blocks. The bounds are those of the rule's
+  /// forms.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("subjectsAndModels")
+  void readsTheFormsThatTablesName(Subject subject, Model model) {
+    int[] tokens = tokens(model, model.tokens(), 8);
+    PagedSequences.FormChoice choice =
+        (sequence, query, block) ->
+            Math.min(
+                (block * 5 + sequence) % (model.rule().forms() + 1),
+                model.rule().form(query - (block % 3 == 0 ? 1 : 0), block));
+    try (Backend backend = subject.open(2);
+        Backend oracle = ScalarBackend.roundingAs(backend)) {
+      float[][] expected = run(oracle, model, tokens, 50, choice);
+      float[][] actual = run(backend, model, tokens, 50, choice);
+      boolean rounds = backend.activationFormat() == ActivationFormat.EIGHT_BIT;
+      double bound = rounds && model.name().equals("quantised") ? 0.047 : 1e-2;
+      for (int row = 0; row < tokens.length; row++) {
+        double error = relativeError(expected[row], actual[row]);
+        assertTrue(error <= bound, "row " + row + " is off by " + error);
+      }
+      float[][] byRule = run(oracle, model, tokens, 50);
+      assertTrue(relativeError(byRule[tokens.length - 1], expected[tokens.length - 1]) > 1e-3);
+    }
+  }
+
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("fastSubjectsAndModels")
+  void givesTheSameBitsWhereTheRulesFormsAreSpeltOut(Subject subject, Model model) {
+    int[] tokens = tokens(model, model.tokens(), 9);
+    try (Backend backend = subject.open(2)) {
+      float[][] expected = run(backend, model, tokens, 64);
+      float[][] actual =
+          run(
+              backend,
+              model,
+              tokens,
+              64,
+              (sequence, query, block) -> model.rule().form(query, block));
+      for (int row = 0; row < tokens.length; row++) {
+        assertArrayEquals(expected[row], actual[row], "row " + row);
+      }
     }
   }
 
@@ -253,13 +308,22 @@ final class CoolingContractTest {
     final PagedSequences sequences;
 
     Run(Backend backend, Model model, CooledForms forms, int sequenceCount) {
+      this(backend, model, forms, null, sequenceCount);
+    }
+
+    Run(
+        Backend backend,
+        Model model,
+        CooledForms forms,
+        PagedSequences.@Nullable FormChoice choice,
+        int sequenceCount) {
       TinyDecoder decoder = model.decoder();
       SessionLimits limits = PagedSequences.limits(decoder.spec(), sequenceCount, 700);
       session = backend.load(decoder.spec(), decoder.weights(), limits, share -> {});
       if (!forms.groups().isEmpty()) {
         session.cool(forms);
       }
-      sequences = new PagedSequences(session, limits, forms, 31);
+      sequences = new PagedSequences(session, limits, forms, choice, 31);
     }
 
     @Override

@@ -173,6 +173,48 @@ final class StepBatchTest {
     assertDoesNotThrow(() -> across(3, 9).require(SPEC, MANY_ROWS, FORMS));
   }
 
+  @Test
+  void wantsTheFormsThatTablesName() {
+    assertDoesNotThrow(() -> named(0, 1, 0, 0, 0).require(SPEC, LIMITS, FORMS));
+    refusesCooled(
+        named(0, 0, 0, 0, 0),
+        "table of sequence 0 in group 1 lacks block 1 in form 0; positions 300 to 301 read it");
+    refusesCooled(
+        named(0, 1, 1, 0, 0),
+        "table of sequence 0 in group 1 lacks block 2 in form 1; positions 300 to 301 read it");
+    refusesCooled(
+        named(0, 2, 0, 0, 0),
+        "sequence 0 reads block 1 in form 2 in group 1; positions from 300 on read it in 1 at"
+            + " most");
+    refusesCooled(
+        named(0, 1, 0, 0, 1),
+        "sequence 0 reads block 4 in form 1 in group 1; positions from 300 on read it in 0 at"
+            + " most");
+    refusesCooled(named(0, 1, 0), "batch has forms to read 3; expected 5");
+  }
+
+  /// Blocks 0, 2, 3 and 4 are there exact, 1 and 4 in form 1.
+  private static StepBatch named(int... readForms) {
+    StepBatch batch = cooled(0, -1, 2, 3, 4, -1, 8, -1, -1, 9);
+    BlockTables full = batch.tables()[1];
+    return new StepBatch(
+        batch.tokenIds(),
+        batch.rowStarts(),
+        batch.firstPositions(),
+        new BlockTables[] {
+          batch.tables()[0],
+          new BlockTables(
+              full.starts(),
+              full.firstBlocks(),
+              full.sinkBlocks(),
+              full.refs(),
+              full.cooled(),
+              readForms)
+        },
+        batch.logitRows(),
+        NOTHING);
+  }
+
   private static final SessionLimits MANY_ROWS = new SessionLimits(24, 2, 2, new int[] {10, 20});
 
   private static StepBatch across(int exact, int cooled) {

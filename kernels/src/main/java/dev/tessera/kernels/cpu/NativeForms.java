@@ -294,6 +294,7 @@ final class NativeForms {
       for (int[] refs : tables.cooled()) {
         ints = Math.addExact(ints, refs.length);
       }
+      ints = Math.addExact(ints, tables.readForms().length);
     }
     for (StepBatch.Coolings coolings : batch.coolings()) {
       ints = Math.addExact(ints, Math.multiplyExact(3, coolings.count()));
@@ -307,10 +308,13 @@ final class NativeForms {
   void batch(StepBatch batch, ToLongFunction<int[]> upload) {
     for (int group = 0; group < slabs.length; group++) {
       int[][] cooled = batch.tables()[group].cooled();
+      int[] readForms = batch.tables()[group].readForms();
       for (int form = 1; form <= cooled.length; form++) {
         long refs = upload.applyAsLong(cooled[form - 1]);
         functions.refs(decoder, group, form, refs);
       }
+      boolean isNamed = cooled.length > 0 && readForms.length > 0;
+      functions.readForms(decoder, group, isNamed ? upload.applyAsLong(readForms) : 0);
       StepBatch.Coolings coolings = batch.coolings().get(group);
       long blocks = upload.applyAsLong(coolings.blocks());
       long from = upload.applyAsLong(coolings.origins());
@@ -407,6 +411,7 @@ final class NativeForms {
     private final MethodHandle place;
     private final MethodHandle cool;
     private final MethodHandle refs;
+    private final MethodHandle readForms;
     private final MethodHandle coolings;
     private final MethodHandle meter;
     private final MethodHandle meters;
@@ -438,6 +443,9 @@ final class NativeForms {
           library.function(
               "ts_decoder_cooled_refs",
               FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
+      readForms =
+          library.function(
+              "ts_decoder_read_forms", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_LONG));
       coolings =
           library.function(
               "ts_decoder_coolings",
@@ -522,6 +530,14 @@ final class NativeForms {
     void refs(long decoder, int group, int index, long address) {
       try {
         refs.invokeExact(decoder, group, index, address);
+      } catch (Throwable e) {
+        throw NativeLibrary.unexpected(e);
+      }
+    }
+
+    void readForms(long decoder, int group, long address) {
+      try {
+        readForms.invokeExact(decoder, group, address);
       } catch (Throwable e) {
         throw NativeLibrary.unexpected(e);
       }

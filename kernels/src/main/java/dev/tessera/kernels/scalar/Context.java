@@ -80,16 +80,26 @@ record Context(
     return group.isFull() || position - seen < group.window() || seen < group.sinkTokens();
   }
 
+  /// The form in which a query at `position` reads what is stored there.
+  private int form(int position, int seen) {
+    return tables.form(
+        cooled.forms(),
+        group.id(),
+        sequence,
+        position / TileShape.BLOCK_TOKENS,
+        seen / TileShape.BLOCK_TOKENS);
+  }
+
   /// The cooled tile that a query at `position` reads there; null for an exact one.
   private CooledTiles.@Nullable Tile tile(Tiles.Vector what, int position, int seen, int kvHead) {
-    int form = cooled.form(position, seen);
+    int form = form(position, seen);
     int ref = tables.ref(sequence, seen / TileShape.BLOCK_TOKENS, form);
     return form == BlockRef.EXACT ? null : cooled.tile(what, ref, layerInGroup, kvHead, seen);
   }
 
   /// Reads a token's key or value in the form in which a query at `position` does.
   private void read(Tiles.Vector what, int position, int seen, int kvHead, double[] x) {
-    int form = cooled.form(position, seen);
+    int form = form(position, seen);
     int ref = tables.ref(sequence, seen / TileShape.BLOCK_TOKENS, form);
     if (form == BlockRef.EXACT) {
       for (int i = 0; i < x.length; i++) {

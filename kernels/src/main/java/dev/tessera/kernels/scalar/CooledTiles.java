@@ -39,9 +39,8 @@ final class CooledTiles {
   /// @param values `[64][headDim]`
   record Tile(@Nullable TileCode code, MemorySegment bytes, double[] values) {}
 
-  /// The form in which a query at one position reads another.
-  int form(int position, int seen) {
-    return forms.form(group, position / TileShape.BLOCK_TOKENS, seen / TileShape.BLOCK_TOKENS);
+  CooledForms forms() {
+    return forms;
   }
 
   /// Gives the tiles of one layer of a block a cooler form.

@@ -20,14 +20,12 @@ import org.jspecify.annotations.Nullable;
 final class CooledPool {
 
   private final CooledForms forms;
-  private final int group;
   private final TilePool exact;
   private final List<Form> pools;
   private final IdentityHashMap<Turn, CodedTile.TurnTable> turns = new IdentityHashMap<>();
 
   CooledPool(CooledForms forms, int group, TilePool exact) {
     this.forms = forms;
-    this.group = group;
     this.exact = exact;
     this.pools = forms.of(group).stream().map(Form::new).toList();
     for (Form pool : pools) {
@@ -71,9 +69,8 @@ final class CooledPool {
     }
   }
 
-  /// The form in which a query reads a block.
-  int form(int queryBlock, int block) {
-    return pools.isEmpty() ? BlockRef.EXACT : forms.form(group, queryBlock, block);
+  CooledForms forms() {
+    return forms;
   }
 
   /// How a tile of a form is coded; null where it is exact.

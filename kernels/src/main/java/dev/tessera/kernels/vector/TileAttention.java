@@ -127,7 +127,8 @@ final class TileAttention {
     int from = Math.clamp(firstInWindow - (long) start, 0, TOKENS);
     int until = Math.min(TOKENS, position - start + 1);
     int seen = from < until ? until : Math.min(sinks, until);
-    int form = layer.cooled.form(position / TOKENS, block);
+    int form =
+        layer.tables.form(layer.cooled.forms(), group.id(), sequence, position / TOKENS, block);
     int ref = layer.tables.ref(sequence, block, form);
     for (Query query : heads) {
       score(layer, ref, block, kvHead, query);

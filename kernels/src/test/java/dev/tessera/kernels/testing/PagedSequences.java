@@ -23,6 +23,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /// Sequences in paged memory, as an engine would keep them: slabs are handed out in a shuffled
 /// order, blocks cool when a query reads them so, and what no query will read again is given back
@@ -34,18 +35,41 @@ public final class PagedSequences {
   private final DecoderSpec spec;
   private final DecoderSession session;
   private final CooledForms forms;
+  private final @Nullable FormChoice choice;
   private final List<List<Deque<Integer>>> freeSlabs = new ArrayList<>(); // [groups][forms]
   private final Map<Integer, Integer> computed = new HashMap<>(); // tokens by sequence
   private final Map<Integer, List<TreeMap<Integer, int[]>>> tables =
       new HashMap<>(); // by sequence: [groups], by block: references of its forms
 
+  /// Says in which form all queries of a step read a block of a group that cools. It never falls as
+  /// the sequence moves on, and rises by one at most.
+  @FunctionalInterface
+  public interface FormChoice {
+
+    /// @param queryBlock of the step's first query
+    int form(int sequence, int queryBlock, int block);
+  }
+
   public PagedSequences(DecoderSession session, SessionLimits limits, long seed) {
     this(session, limits, CooledForms.NONE, seed);
   }
 
+  /// Blocks cool as the rule says.
+  ///
   /// @param forms that the session has been told
   public PagedSequences(
       DecoderSession session, SessionLimits limits, CooledForms forms, long seed) {
+    this(session, limits, forms, null, seed);
+  }
+
+  /// @param choice in which forms blocks are read; null for the rule's
+  public PagedSequences(
+      DecoderSession session,
+      SessionLimits limits,
+      CooledForms forms,
+      @Nullable FormChoice choice,
+      long seed) {
+    this.choice = choice;
     this.spec = session.spec();
     this.session = session;
     this.forms = forms;
@@ -126,7 +150,7 @@ public final class PagedSequences {
     }
     var groupTables = new StepBatch.BlockTables[spec.kv().groups().size()];
     for (int group = 0; group < groupTables.length; group++) {
-      groupTables[group] = tables(group, List.copyOf(chunks.keySet()));
+      groupTables[group] = tables(group, List.copyOf(chunks.keySet()), firstPositions);
     }
     return new StepBatch(
         tokenIds.stream().mapToInt(Integer::intValue).toArray(),
@@ -219,7 +243,7 @@ public final class PagedSequences {
       int block = entry.getKey();
       int[] refs = entry.getValue();
       for (int query = Math.max(block, firstBlock); query <= lastBlock; query++) {
-        int form = forms.form(group, query, block);
+        int form = form(sequence, group, choice == null ? query : firstBlock, block);
         if (refs[form] == BlockRef.NONE) {
           int from = refs[BlockRef.EXACT] != BlockRef.NONE ? refs[BlockRef.EXACT] : refs[form - 1];
           refs[form] = take(group, form);
@@ -229,11 +253,20 @@ public final class PagedSequences {
     }
   }
 
-  private StepBatch.BlockTables tables(int group, List<Integer> sequences) {
+  /// The form in which a query reads a block.
+  private int form(int sequence, int group, int queryBlock, int block) {
+    if (choice == null || forms.of(group).isEmpty()) {
+      return forms.form(group, queryBlock, block);
+    }
+    return block < queryBlock ? choice.form(sequence, queryBlock, block) : BlockRef.EXACT;
+  }
+
+  private StepBatch.BlockTables tables(int group, List<Integer> sequences, int[] firstPositions) {
     var starts = new int[sequences.size() + 1];
     var firstBlocks = new int[sequences.size()];
     var sinkBlocks = new int[sequences.size()];
     var refs = new ArrayList<int[]>();
+    var readForms = new ArrayList<Integer>();
     for (int i = 0; i < sequences.size(); i++) {
       List<Integer> blocks = List.copyOf(tables.get(sequences.get(i)).get(group).keySet());
       // The last run of consecutive blocks is the window; what lies before it holds sinks.
@@ -244,6 +277,9 @@ public final class PagedSequences {
       sinkBlocks[i] = run;
       firstBlocks[i] = blocks.get(run);
       refs.addAll(tables.get(sequences.get(i)).get(group).values());
+      for (int block : blocks) {
+        readForms.add(form(sequences.get(i), group, firstPositions[i] / BLOCK, block));
+      }
       starts[i + 1] = refs.size();
     }
     int[][] byForm =
@@ -255,7 +291,8 @@ public final class PagedSequences {
         firstBlocks,
         sinkBlocks,
         byForm[BlockRef.EXACT],
-        Arrays.copyOfRange(byForm, 1, byForm.length));
+        Arrays.copyOfRange(byForm, 1, byForm.length),
+        choice == null ? new int[0] : readForms.stream().mapToInt(Integer::intValue).toArray());
   }
 
   private void freeBehindWindows(int sequence) {
@@ -280,7 +317,8 @@ public final class PagedSequences {
     for (LayerGroup group : spec.kv().groups()) {
       for (var entry : tables.get(sequence).get(group.id()).entrySet()) {
         int[] refs = entry.getValue();
-        int next = forms.form(group.id(), Math.max(nextQuery, entry.getKey()), entry.getKey());
+        int block = entry.getKey();
+        int next = form(sequence, group.id(), Math.max(nextQuery, block), block);
         for (int form = 0; form < next; form++) {
           boolean hasCooler =
               Arrays.stream(refs, form + 1, refs.length).anyMatch(ref -> ref != BlockRef.NONE);
