@@ -49,14 +49,18 @@ record TileDisk(Configuration configuration, System.Logger log) {
     log.log(Level.WARNING, message);
   }
 
-  /// What the bytes of a tile hang on beside policy, formats and tokens: the model, and the kernels
-  /// that computed it, to the last bit.
+  /// What the bytes of a tile hang on beside tokens, policy, the formats' versions and the epoch of
+  /// what was learned, all of which are in the hash of a block: the model, and the kernels that
+  /// computed it, to the last bit. Another build of the same version may round otherwise, or write
+  /// other levels under a format's old version, so the build's own content stands for it.
   static byte[] origin(Model model, Backend backend) {
     byte[] fingerprint = model.fingerprint();
     byte[] kernels = (backend.name() + ' ' + Version.text()).getBytes(StandardCharsets.UTF_8);
-    return ByteBuffer.allocate(fingerprint.length + kernels.length)
+    byte[] build = BuildHash.of(Backend.class, Model.class);
+    return ByteBuffer.allocate(fingerprint.length + kernels.length + build.length)
         .put(fingerprint)
         .put(kernels)
+        .put(build)
         .array();
   }
 }
