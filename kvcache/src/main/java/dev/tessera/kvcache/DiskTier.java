@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 /// damaged, cut off or somebody else's is as good as none.
 public final class DiskTier implements Tier {
   private static final long CLOSE_SECONDS = 10;
+  private static final double LATEST_READ_WEIGHT = 0.1;
 
   private final TierDirectory directory;
   private final long limitBytes;
@@ -42,7 +43,9 @@ public final class DiskTier implements Tier {
   private long declined;
   private long fetched;
   private long lost;
+  private long damaged;
   private long dropped;
+  private double nanosPerByte; // of what was read, the latest counting most; 0 before the first
   private boolean failing; // the last write did
   private boolean closed;
 
@@ -160,7 +163,31 @@ public final class DiskTier implements Tier {
       } else {
         declined++;
       }
+      notifyAll();
     }
+  }
+
+  @Override
+  public synchronized boolean awaitRoom(long bytes, long nanos) throws InterruptedException {
+    long end = System.nanoTime() + nanos;
+    while (!closed && stagedBytes > 0 && stagedBytes + bytes > stagingBytes) {
+      long left = end - System.nanoTime();
+      if (left <= 0) {
+        return false;
+      }
+      TimeUnit.NANOSECONDS.timedWait(this, left);
+    }
+    return !closed && !failing;
+  }
+
+  @Override
+  public synchronized double fetchNanos(long bytes) {
+    return bytes * nanosPerByte;
+  }
+
+  @Override
+  public boolean isLasting() {
+    return !directory.isScratch();
   }
 
   /// Says once that writing fails, until it has worked again.
@@ -232,9 +259,12 @@ public final class DiskTier implements Tier {
 
   private @Nullable MemorySegment read(SlabKey key, long bytes) {
     try {
+      long start = System.nanoTime();
       MemorySegment slab = memory(bytes);
       SlabFile.read(directory.file(key), key, slab);
+      double taken = (double) (System.nanoTime() - start) / bytes;
       synchronized (this) {
+        nanosPerByte += (taken - nanosPerByte) * (nanosPerByte == 0 ? 1 : LATEST_READ_WEIGHT);
         fetched++;
       }
       return slab;
@@ -246,10 +276,12 @@ public final class DiskTier implements Tier {
 
   private void forget(SlabKey key, Exception cause) {
     boolean wasHere = remove(key);
+    boolean isGone = cause instanceof NoSuchFileException;
     synchronized (this) {
-      lost++;
+      lost += isGone ? 1 : 0;
+      damaged += isGone ? 0 : 1;
     }
-    if (wasHere || !(cause instanceof NoSuchFileException)) {
+    if (wasHere || !isGone) {
       warnings.accept("a slab is lost and will be computed again: " + cause);
     }
     try {
@@ -267,7 +299,16 @@ public final class DiskTier implements Tier {
   @Override
   public synchronized TierStats stats() {
     return new TierStats(
-        name(), Map.copyOf(slabs), usedBytes, limitBytes, stored, declined, fetched, lost, dropped);
+        name(),
+        Map.copyOf(slabs),
+        usedBytes,
+        limitBytes,
+        stored,
+        declined,
+        fetched,
+        lost,
+        damaged,
+        dropped);
   }
 
   /// Writes what is still to be written, for a directory that stays, and lets go of the directory.

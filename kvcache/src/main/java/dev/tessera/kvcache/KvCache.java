@@ -1,5 +1,6 @@
 package dev.tessera.kvcache;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -110,9 +111,11 @@ public final class KvCache {
   }
 
   /// Sends for the longest prefix of the first `count` tokens that the tier below can help to go on
-  /// from. Null if it has nothing that makes it longer.
-  public @Nullable Recall recall(HashChain chain, int[] tokens, int count) {
-    return below == null ? null : below.plan(chain, tokens, (count - 1) / BLOCK, availableBytes());
+  /// from. Null if it has nothing that makes it longer, or if that is not worth it.
+  public @Nullable Recall recall(HashChain chain, int[] tokens, int count, Recall.Worth worth) {
+    return below == null
+        ? null
+        : below.plan(chain, tokens, (count - 1) / BLOCK, availableBytes(), worth);
   }
 
   /// Moves a recall on: what has come is there to be matched, as far as there is memory.
@@ -455,14 +458,15 @@ public final class KvCache {
         tree.evictedBlocks(),
         coolings.taken(),
         census.count((group, form) -> pool.pool(group, form).usedSlabs()),
-        below == null ? List.of() : List.of(use(below.stats())));
+        below == null ? List.of() : List.of(below.use(census)));
   }
 
-  private KvStats.TierUse use(TierStats tier) {
-    return new KvStats.TierUse(
-        tier,
-        census.count(
-            (group, form) -> tier.slabs().getOrDefault(new TierStats.Place(group, form), 0L)));
+  /// Offers all that later prefixes may need to the tier below, if that outlasts this process.
+  /// Waits for it, so long at most.
+  ///
+  /// @return slabs that the tier holds of it
+  public int lower(Duration limit) throws InterruptedException {
+    return tree.lowerAll(limit);
   }
 
   /// The cache as it is, block by block.

@@ -34,8 +34,18 @@ public record KvStats(
     List<FormatStats> formats,
     List<TierUse> tiers) {
 
-  /// A tier, and the tiles of every format that it holds.
-  public record TierUse(TierStats stats, List<FormatStats> formats) {}
+  /// A tier, and what it was good for.
+  ///
+  /// @param formats the tiles of every format that it holds
+  /// @param recalls how prefixes fared that were looked for in it
+  public record TierUse(TierStats stats, List<FormatStats> formats, RecallStats recalls) {}
+
+  /// How prefixes fared that were looked for in a tier, so far.
+  ///
+  /// @param hits that it makes longer, and that were sent for
+  /// @param misses of which it holds no more than memory does
+  /// @param outrun that are sooner computed than read
+  public record RecallStats(long hits, long misses, long outrun) {}
 
   /// Tiles of one format.
   public record FormatStats(String format, long tiles, long bytes) {}

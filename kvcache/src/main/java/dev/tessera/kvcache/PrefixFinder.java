@@ -93,7 +93,7 @@ final class PrefixFinder {
 
   /// What a tier would have to give for the longest prefix that can be gone on from with its help,
   /// in the order of the blocks; nothing if none is longer than without it.
-  List<Recall.Missing> missing(HashChain chain, int[] tokens, int limit, Tier tier) {
+  Gap gap(HashChain chain, int[] tokens, int limit, Tier tier) {
     int groups = geometry.groups().size();
     int alone = find(chain, tokens, limit).size();
     int[][] here = new int[groups][limit];
@@ -116,8 +116,14 @@ final class PrefixFinder {
         }
       }
     }
-    return missing;
+    return new Gap(alone, length, missing);
   }
+
+  /// What is missing of a prefix.
+  ///
+  /// @param from blocks of it that serve without a tier
+  /// @param to blocks of it that serve with the tier's help
+  record Gap(int from, int to, List<Recall.Missing> slabs) {}
 
   /// Notes the forms of one block that are here, and those that are here or in the tier. False if
   /// it cannot be part of a prefix.

@@ -1,5 +1,7 @@
 package dev.tessera.kvcache;
 
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
@@ -306,11 +308,38 @@ final class PrefixTree {
   /// Offers a form of a block that is about to go to the tier below, if a prefix can be gone on
   /// from with it: what was kept for that, and where all layers see everything, the coolest form.
   private void lower(Block block, int form) {
-    if (below != null
-        && block.isReady(form)
-        && (block.wasInTail(form) || idle.isFull(block) && !block.hasCooler(form))) {
-      below.take(nodeOf(block).hash, block, form);
+    if (below != null && serves(block, form)) {
+      boolean ignored = below.take(nodeOf(block).hash, block, form);
     }
+  }
+
+  private boolean serves(Block block, int form) {
+    return block.isReady(form)
+        && (block.wasInTail(form) || idle.isFull(block) && !block.hasCooler(form));
+  }
+
+  /// Offers everything that a prefix can be gone on from with to the tier below, if that outlasts
+  /// this process: the prefixes used last first, each from its beginning.
+  ///
+  /// @return slabs that the tier holds of it
+  int lowerAll(Duration limit) throws InterruptedException {
+    if (below == null) {
+      return 0;
+    }
+    List<TierWriter.Slab> slabs = new ArrayList<>();
+    for (PrefixNode node : nodes.values()) {
+      for (Block block : node.blocks) {
+        for (int form = 0; block != null && form < block.forms(); form++) {
+          if (serves(block, form)) {
+            slabs.add(new TierWriter.Slab(node.hash, block, form));
+          }
+        }
+      }
+    }
+    slabs.sort(
+        Comparator.<TierWriter.Slab>comparingLong(slab -> -slab.block().lastUse)
+            .thenComparingInt(slab -> slab.block().index()));
+    return below.takeAll(slabs, limit);
   }
 
   private void free(Block block) {

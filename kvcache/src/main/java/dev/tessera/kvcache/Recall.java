@@ -18,6 +18,19 @@ public final class Recall {
 
   boolean isBroken;
 
+  /// Judges whether reading a prefix beats computing it.
+  @FunctionalInterface
+  public interface Worth {
+
+    /// Whatever it takes.
+    Worth ALWAYS = (nanos, from, to) -> true;
+
+    /// @param nanos that reading it takes, with all that is on its way; 0 if nothing is known
+    /// @param from tokens of it that are here
+    /// @param to tokens of it that would be
+    boolean test(double nanos, int from, int to);
+  }
+
   /// A slab that is not here.
   record Missing(int index, SlabKey key) {}
 

@@ -101,6 +101,10 @@ final class TierDirectory implements AutoCloseable {
     return null;
   }
 
+  boolean isScratch() {
+    return isScratch;
+  }
+
   Path path() {
     return path;
   }

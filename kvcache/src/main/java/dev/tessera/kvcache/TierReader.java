@@ -1,7 +1,6 @@
 package dev.tessera.kvcache;
 
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Brings slabs back from the tier below into the prefix tree: the way up. What is there again is
@@ -10,11 +9,18 @@ import org.jspecify.annotations.Nullable;
 final class TierReader {
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
+  /// A tier that seemed too slow so many times is asked all the same: it may have become faster.
+  private static final int LOOK_AGAIN = 16;
+
   private final TierBelow below;
   private final BlockPool pool;
   private final PrefixTree tree;
   private final PrefixFinder finder;
   private long comingBytes;
+  private long awaitedBytes; // of all recalls, those that were not sent for yet included
+  private long hits;
+  private long misses;
+  private long outrun;
 
   TierReader(TierBelow below, BlockPool pool, PrefixTree tree, PrefixFinder finder) {
     this.below = below;
@@ -23,20 +29,28 @@ final class TierReader {
     this.finder = finder;
   }
 
-  /// What the tier has that makes the longest prefix longer; null if nothing, or if there is no
-  /// memory for it.
+  /// What the tier has that makes the longest prefix longer; null if nothing, if there is no memory
+  /// for it, or if it is not worth its while.
   ///
   /// @param limit blocks of the prefix at most
   /// @param availableBytes that no sequence references
-  @Nullable Recall plan(HashChain chain, int[] tokens, int limit, long availableBytes) {
-    List<Recall.Missing> missing = finder.missing(chain, tokens, limit, below.tier());
+  @Nullable Recall plan(
+      HashChain chain, int[] tokens, int limit, long availableBytes, Recall.Worth worth) {
+    PrefixFinder.Gap gap = finder.gap(chain, tokens, limit, below.tier());
     long bytes = 0;
-    for (Recall.Missing slab : missing) {
+    for (Recall.Missing slab : gap.slabs()) {
       bytes += pool.slabBytes(slab.key().group(), slab.key().form());
     }
-    if (missing.isEmpty() || bytes > availableBytes) {
+    if (gap.slabs().isEmpty() || bytes > availableBytes) {
+      misses++;
       return null;
     }
+    double nanos = below.tier().fetchNanos(bytes + awaitedBytes);
+    if (!worth.test(nanos, gap.from() * BLOCK, gap.to() * BLOCK) && ++outrun % LOOK_AGAIN != 0) {
+      return null;
+    }
+    hits++;
+    awaitedBytes += bytes;
     for (PrefixNode node : finder.path(chain, tokens, limit)) {
       for (Block block : node.blocks) {
         if (block != null && !block.isReferenced()) {
@@ -44,7 +58,7 @@ final class TierReader {
         }
       }
     }
-    return new Recall(chain, tokens, missing);
+    return new Recall(chain, tokens, gap.slabs());
   }
 
   /// Puts what has come into the tree and sends for more.
@@ -54,6 +68,7 @@ final class TierReader {
     while (!recall.coming.isEmpty() && recall.coming.getFirst().fetch().isDone()) {
       Recall.Coming next = recall.coming.removeFirst();
       comingBytes -= next.bytes();
+      awaitedBytes -= next.bytes();
       MemorySegment bytes = next.fetch().bytes();
       if (bytes == null || !adopt(recall, next.slab(), bytes)) {
         recall.isBroken = bytes == null;
@@ -76,7 +91,13 @@ final class TierReader {
 
   /// Gives up what has not come yet.
   void abandon(Recall recall) {
-    recall.coming.forEach(slab -> comingBytes -= slab.bytes());
+    for (Recall.Coming slab : recall.coming) {
+      comingBytes -= slab.bytes();
+      awaitedBytes -= slab.bytes();
+    }
+    for (Recall.Missing slab : recall.missing) {
+      awaitedBytes -= pool.slabBytes(slab.key().group(), slab.key().form());
+    }
     recall.coming.clear();
     recall.missing.clear();
   }
@@ -144,7 +165,13 @@ final class TierReader {
     return node;
   }
 
-  TierStats stats() {
-    return below.tier().stats();
+  /// What the tier was good for so far.
+  KvStats.TierUse use(FormatCensus census) {
+    TierStats tier = below.tier().stats();
+    return new KvStats.TierUse(
+        tier,
+        census.count(
+            (group, form) -> tier.slabs().getOrDefault(new TierStats.Place(group, form), 0L)),
+        new KvStats.RecallStats(hits, misses, outrun));
   }
 }

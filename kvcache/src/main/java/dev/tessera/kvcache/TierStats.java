@@ -11,7 +11,8 @@ import java.util.Map;
 /// @param stored slabs that it has taken
 /// @param declined slabs that it has not taken: its queue was full, or writing failed
 /// @param fetched slabs that it has given back
-/// @param lost slabs that it could not give back: gone, or not what was stored
+/// @param lost slabs that it was to give back, and that were gone
+/// @param damaged slabs that it was to give back, and that were not what was stored
 /// @param dropped slabs that it gave up for newer ones
 public record TierStats(
     String tier,
@@ -22,6 +23,7 @@ public record TierStats(
     long declined,
     long fetched,
     long lost,
+    long damaged,
     long dropped) {
 
   /// A kind of slabs.

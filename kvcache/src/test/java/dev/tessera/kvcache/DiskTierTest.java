@@ -147,8 +147,28 @@ final class DiskTierTest {
       assertFalse(Files.exists(file(1)));
       assertTrue(warnings.removeLast().contains(file(1).toString()));
     }
+    assertEquals(0, tier.stats().lost());
+    assertTrue(tier.stats().damaged() > SlabFile.HEADER_BYTES);
     assertTrue(store(1));
     assertArrayEquals(slab(1), fetch(1));
+  }
+
+  @Test
+  void waitsForRoomAndLearnsHowLongReadingTakes() throws Exception {
+    tier = DiskTier.scratch(parent, PLENTY, 2 * SIZE, warnings::add);
+    assertEquals(0, tier.fetchNanos(SIZE));
+    for (int i = 0; i < 100; i++) {
+      byte[] slab = slab(i);
+      assertTrue(tier.awaitRoom(SIZE, TimeUnit.SECONDS.toNanos(30)));
+      assertTrue(tier.store(key(i), SIZE, to -> to.copyFrom(MemorySegment.ofArray(slab))));
+    }
+    assertEquals(0, tier.stats().declined());
+    tier.flush();
+    assertArrayEquals(slab(1), fetch(1));
+    assertTrue(tier.fetchNanos(SIZE) > 0);
+    assertEquals(2 * tier.fetchNanos(SIZE), tier.fetchNanos(2 * SIZE));
+    tier.close();
+    assertFalse(tier.awaitRoom(SIZE, TimeUnit.SECONDS.toNanos(30)), "closed");
   }
 
   @Test
@@ -214,6 +234,7 @@ final class DiskTierTest {
       assertTrue(store(i));
       Files.setLastModifiedTime(file(i), FileTime.fromMillis(1_000L * i));
     }
+    assertTrue(tier.isLasting());
     Path foreign = Files.writeString(kept.resolve("notes.slab"), "not a slab's name");
     tier.close();
     tier = DiskTier.keep(kept, 2 * FILE, PLENTY, warnings::add);

@@ -77,7 +77,7 @@ final class ForgetfulTier implements Tier {
 
   @Override
   public TierStats stats() {
-    return new TierStats(name(), Map.of(), 0, 0, stored, 0, fetched, lost, 0);
+    return new TierStats(name(), Map.of(), 0, 0, stored, 0, fetched, lost, 0, 0);
   }
 
   @Override

@@ -205,7 +205,8 @@ final class KvCacheSimulationTest {
   private void moveRecallsOn() {
     if (world.tier() > 0 && random.nextInt(4) == 0 && recalls.size() < 3) {
       int[] tokens = randomTokens();
-      Recall recall = cache.recall(new HashChain(cache.root("")), tokens, tokens.length);
+      Recall recall =
+          cache.recall(new HashChain(cache.root("")), tokens, tokens.length, Recall.Worth.ALWAYS);
       if (recall != null) {
         recalls.put(recall, new Live(null, tokens));
       }

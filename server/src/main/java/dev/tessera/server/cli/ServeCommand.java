@@ -22,6 +22,9 @@ final class ServeCommand extends ConfiguredCommand {
   /// Time for the last bytes of finished answers to leave.
   private static final Duration LAST_BYTES = Duration.ofSeconds(2);
 
+  /// Time for tiles to reach a directory that is kept, and for one that is not to go.
+  private static final Duration LAST_TILES = Duration.ofSeconds(15);
+
   private volatile @Nullable LoadedEngine loaded;
   private volatile boolean ended;
 
@@ -125,6 +128,9 @@ final class ServeCommand extends ConfiguredCommand {
         server.awaitAnswers(LAST_BYTES);
       }
       server.close();
+      if (engine != null && !Thread.ofPlatform().daemon().start(engine::close).join(LAST_TILES)) {
+        say("the engine takes too long to end");
+      }
     } catch (InterruptedException | RuntimeException e) {
       say("the stop did not go well: " + e);
       code = 1;

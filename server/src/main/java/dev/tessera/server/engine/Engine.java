@@ -27,6 +27,9 @@ import org.jspecify.annotations.Nullable;
 public final class Engine implements TokenEngine, AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Engine.class.getName());
 
+  /// For what memory holds to reach a tier that outlasts this process.
+  private static final Duration KEEPING = Duration.ofSeconds(5);
+
   /// What other threads want of the engine's.
   private sealed interface Command {
     record Submit(LiveRequest request) implements Command {}
@@ -229,6 +232,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
           sleep();
         }
       }
+      keep();
     } catch (Throwable cause) {
       fail(cause);
     } finally {
@@ -236,6 +240,20 @@ public final class Engine implements TokenEngine, AutoCloseable {
       if (tier != null) {
         tier.close();
       }
+    }
+  }
+
+  /// Leaves what memory holds of prompts to the next process, if there is a directory for it.
+  private void keep() throws InterruptedException {
+    if (tier != null && tier.isLasting()) {
+      long start = System.nanoTime();
+      int slabs = core.lower(KEEPING);
+      LOG.log(
+          Level.INFO,
+          "{0} blocks of prompts are on {1} for the next start, {2} ms",
+          slabs,
+          tier.name(),
+          (System.nanoTime() - start) / 1_000_000);
     }
   }
 

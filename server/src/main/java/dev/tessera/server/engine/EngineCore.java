@@ -6,6 +6,7 @@ import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvStats;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -50,7 +51,7 @@ final class EngineCore {
     this.gate = gate;
     this.listener = listener;
     this.clock = clock;
-    this.recalls = new Recalls(cache, clock);
+    this.recalls = new Recalls(cache, cost, clock);
     this.scheduler = new Scheduler(cache, cost, config, recalls, this::onPreempted);
     this.batches = new BatchBuilder(groups);
   }
@@ -323,6 +324,13 @@ final class EngineCore {
   /// The cache, block by block.
   CachePicture picture() {
     return cache.picture();
+  }
+
+  /// Hands what later prompts may need to the tier below, where the next process finds it.
+  ///
+  /// @return slabs that are there now
+  int lower(Duration limit) throws InterruptedException {
+    return cache.lower(limit);
   }
 
   /// For when there is nothing to do.

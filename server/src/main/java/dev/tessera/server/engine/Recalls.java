@@ -24,14 +24,17 @@ final class Recalls {
   private static final long WAIT_NANOS = 5_000_000;
 
   private final KvCache cache;
+  private final StepCost cost;
   private final LongSupplier clock;
   private final Map<Sequence, Journey> journeys = new LinkedHashMap<>();
 
   private record Journey(Recall recall, long since) {}
 
+  /// @param cost of computing what could be read
   /// @param clock as [System#nanoTime]
-  Recalls(KvCache cache, LongSupplier clock) {
+  Recalls(KvCache cache, StepCost cost, LongSupplier clock) {
     this.cache = cache;
+    this.cost = cost;
     this.clock = clock;
   }
 
@@ -43,13 +46,18 @@ final class Recalls {
     return journeys.containsKey(sequence);
   }
 
-  /// Sends for a sequence's prefix, if the tier has some of it that is not here. False if it has
-  /// not: then nothing of the cache has changed.
+  /// Sends for a sequence's prefix, if the tier has some of it that is not here and that is sooner
+  /// read than computed. False if it has not: then nothing of the cache has changed.
   boolean begin(Sequence sequence) {
     if (sequence.recallsLeft == 0 || sequence.scoresPrompt()) {
       return false;
     }
-    Recall recall = cache.recall(sequence.chain, sequence.tokens(), sequence.length());
+    Recall recall =
+        cache.recall(
+            sequence.chain,
+            sequence.tokens(),
+            sequence.length(),
+            (nanos, from, to) -> nanos < cost.of(from, to - from));
     sequence.recallsLeft = recall == null ? 0 : sequence.recallsLeft - 1;
     if (recall == null) {
       return false;

@@ -4,9 +4,13 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.tessera.kvcache.CachePicture;
+import dev.tessera.kvcache.KvStats;
+import dev.tessera.kvcache.TierStats;
 import dev.tessera.kvcache.TileShape;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 
 /// `/v1/cache`: the mosaic, block by block, for pictures. It says which forms a block exists in and
 /// who needs it, and nothing of what it holds.
@@ -35,6 +39,8 @@ final class CacheEndpoint {
     body.put("used_bytes", picture.stats().usedBytes());
     body.put("cached_bytes", picture.stats().cachedBytes());
     body.put("tail_bytes", picture.stats().tailBytes());
+    ArrayNode tiers = body.putArray("tiers");
+    picture.stats().tiers().forEach(tier -> put(tiers.addObject(), tier));
     ArrayNode groups = body.putArray("groups");
     for (CachePicture.Group group : picture.groups()) {
       ObjectNode node = groups.addObject();
@@ -60,6 +66,36 @@ final class CacheEndpoint {
       }
     }
     return body;
+  }
+
+  private static void put(ObjectNode node, KvStats.TierUse tier) {
+    TierStats stats = tier.stats();
+    node.put("name", stats.tier());
+    node.put("budget_bytes", stats.limitBytes());
+    node.put("used_bytes", stats.bytes());
+    node.put("hits", tier.recalls().hits());
+    node.put("misses", tier.recalls().misses());
+    node.put("outrun", tier.recalls().outrun());
+    node.put("stored", stats.stored());
+    node.put("declined", stats.declined());
+    node.put("fetched", stats.fetched());
+    node.put("lost", stats.lost());
+    node.put("damaged", stats.damaged());
+    node.put("dropped", stats.dropped());
+    ArrayNode slabs = node.putArray("slabs");
+    stats.slabs().entrySet().stream()
+        .filter(place -> place.getValue() > 0)
+        .sorted(
+            Comparator.comparingInt(
+                    (Map.Entry<TierStats.Place, Long> place) -> place.getKey().group())
+                .thenComparingInt(place -> place.getKey().form()))
+        .forEach(
+            place ->
+                slabs
+                    .addObject()
+                    .put("group", place.getKey().group())
+                    .put("form", place.getKey().form())
+                    .put("slabs", place.getValue()));
   }
 
   private static String kind(CachePicture.Block block) {

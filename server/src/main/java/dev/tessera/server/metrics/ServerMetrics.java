@@ -124,7 +124,23 @@ public final class ServerMetrics {
     counter("tessera_kv_tier_declined", tags, s -> below(s, name, TierStats::declined));
     counter("tessera_kv_tier_fetched", tags, s -> below(s, name, TierStats::fetched));
     counter("tessera_kv_tier_lost", tags, s -> below(s, name, TierStats::lost));
+    counter("tessera_kv_tier_damaged", tags, s -> below(s, name, TierStats::damaged));
     counter("tessera_kv_tier_dropped", tags, s -> below(s, name, TierStats::dropped));
+    bindRecalls(name, tags, "hit", KvStats.RecallStats::hits);
+    bindRecalls(name, tags, "miss", KvStats.RecallStats::misses);
+    bindRecalls(name, tags, "outrun", KvStats.RecallStats::outrun);
+  }
+
+  private void bindRecalls(
+      String tier, Tags tags, String result, ToLongFunction<KvStats.RecallStats> value) {
+    counter(
+        "tessera_kv_tier_recalls",
+        tags.and("result", result),
+        s ->
+            s.tiers().stream()
+                .filter(own -> own.stats().tier().equals(tier))
+                .mapToLong(own -> value.applyAsLong(own.recalls()))
+                .sum());
   }
 
   private static double below(EngineStats stats, String tier, ToLongFunction<TierStats> value) {

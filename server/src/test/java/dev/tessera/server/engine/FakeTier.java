@@ -84,7 +84,7 @@ final class FakeTier implements Tier {
 
   @Override
   public TierStats stats() {
-    return new TierStats(name(), Map.of(), 0, Long.MAX_VALUE, stored, 0, fetched, lost, 0);
+    return new TierStats(name(), Map.of(), 0, Long.MAX_VALUE, stored, 0, fetched, lost, 0, 0);
   }
 
   @Override

@@ -14,6 +14,12 @@ final class CacheEndpointTest {
       JsonNode cache = json(server.get("/v1/cache"));
       assertEquals("exact:first=0,last=64;k=p4;v=p3", cache.at("/policy").textValue());
       assertEquals(36_864, cache.at("/budget_bytes").longValue());
+      assertEquals(
+          "{\"name\":\"disk\",\"budget_bytes\":20000,\"used_bytes\":9000,\"hits\":7,\"misses\":8,"
+              + "\"outrun\":9,\"stored\":12,\"declined\":1,\"fetched\":6,\"lost\":0,\"damaged\":3,"
+              + "\"dropped\":4,\"slabs\":[{\"group\":0,\"form\":0,\"slabs\":2},"
+              + "{\"group\":0,\"form\":1,\"slabs\":5}]}",
+          cache.at("/tiers/0").toString());
       JsonNode group = cache.at("/groups/0");
       assertEquals("[\"p4\"]", group.at("/forms/1/keys").toString());
       assertEquals(1_024, group.at("/forms/1/slab_bytes").longValue());

@@ -2,6 +2,7 @@ package dev.tessera.server.http;
 
 import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvStats;
+import dev.tessera.kvcache.TierStats;
 import dev.tessera.server.engine.Admission;
 import dev.tessera.server.engine.EngineStats;
 import dev.tessera.server.engine.FinishReason;
@@ -13,6 +14,7 @@ import dev.tessera.server.engine.TokenEvent.Scored;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -99,9 +101,24 @@ final class FakeEngine implements TokenEngine {
     var cooled = new CachePicture.Form(1_024, List.of("p4"), List.of("p3"));
     var live = new CachePicture.Block(7, 0, List.of(0, 1), List.of(0, 2), List.of(1, 0), true, 0);
     var idle = new CachePicture.Block(8, 1, List.of(0), List.of(0), List.of(0), true, 5);
+    var disk =
+        new KvStats.TierUse(
+            new TierStats(
+                "disk",
+                Map.of(new TierStats.Place(0, 1), 5L, new TierStats.Place(0, 0), 2L),
+                9_000,
+                20_000,
+                12,
+                1,
+                6,
+                0,
+                3,
+                4),
+            List.of(),
+            new KvStats.RecallStats(7, 8, 9));
     return new CachePicture(
         "exact:first=0,last=64;k=p4;v=p3",
-        new KvStats(1, 1, 9, 1_024, 8_192, 0, 4_096, 36_864, 0, 0, 0, 1, List.of(), List.of()),
+        new KvStats(1, 1, 9, 1_024, 8_192, 0, 4_096, 36_864, 0, 0, 0, 1, List.of(), List.of(disk)),
         List.of(new CachePicture.Group(List.of(0), 0, List.of(form, cooled), List.of(live, idle))));
   }
 

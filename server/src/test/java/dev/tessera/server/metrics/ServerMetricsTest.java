@@ -90,8 +90,9 @@ final class ServerMetricsTest {
           List.of(new KvStats.FormatStats("p4", 12, 345)),
           List.of(
               new KvStats.TierUse(
-                  new TierStats("disk", Map.of(), 1_001, 9_009, 21, 22, 23, 24, 25),
-                  List.of(new KvStats.FormatStats("p4", 31, 678)))),
+                  new TierStats("disk", Map.of(), 1_001, 9_009, 21, 22, 23, 24, 26, 25),
+                  List.of(new KvStats.FormatStats("p4", 31, 678)),
+                  new KvStats.RecallStats(27, 28, 29))),
           List.of(new CodecStats("p4", 40, 2_000_000_000L, 7_000, 500_000_000L, 3, 1, 100)));
     }
 
@@ -150,7 +151,12 @@ final class ServerMetricsTest {
             "tessera_kv_tier_declined_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 22.0",
             "tessera_kv_tier_fetched_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 23.0",
             "tessera_kv_tier_lost_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 24.0",
+            "tessera_kv_tier_damaged_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 26.0",
             "tessera_kv_tier_dropped_total{engine=\"0\",model_name=\"m\",tier=\"disk\"} 25.0",
+            "tessera_kv_tier_recalls_total{engine=\"0\",model_name=\"m\",result=\"hit\",tier=\"disk\"}"
+                + " 27.0",
+            "tessera_kv_tier_recalls_total{engine=\"0\",model_name=\"m\",result=\"outrun\","
+                + "tier=\"disk\"} 29.0",
             "tessera_kv_coolings_total{engine=\"0\",model_name=\"m\"} 4.0",
             "tessera_kv_evictions_total{engine=\"0\",model_name=\"m\"} 3.0",
             "tessera_kv_bytes_tails{engine=\"0\",model_name=\"m\"} 20.0",
