@@ -224,6 +224,11 @@ void ts_decoder_read_forms(ts_decoder *d, int32_t group, const int32_t *read_for
   d->groups[group].read_forms = read_forms;
 }
 
+void ts_decoder_mass(ts_decoder *d, int32_t group, float *mass, float *logs) {
+  d->groups[group].mass = mass;
+  d->groups[group].mass_logs = logs;
+}
+
 int64_t ts_nanos(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

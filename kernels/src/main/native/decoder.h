@@ -78,6 +78,9 @@ typedef struct {
   ts_coolings coolings;
   const int32_t *starts, *first_blocks, *sink_blocks, *refs;
   const int32_t *read_forms; /* of the entries of the tables; null where the rule decides */
+  /* Where the step leaves what attention it gives to each entry; null where that is not asked for. */
+  float *mass;      /* [kv_heads][entries] */
+  float *mass_logs; /* [heads][entries], of the layer in hand: logarithms to base 2 of the weights */
   struct ts_item *items;
   int64_t item_count;
 } ts_group;
@@ -140,6 +143,8 @@ typedef struct {
   float *part, *whole;   /* [tile rows][padded head_dim] */
   float *part_max, *part_sum, *whole_max, *whole_sum, *decay, *new_max; /* [tile rows, padded] */
   ts_cold *cold;         /* null where nothing cools */
+  float *mass_logs;      /* of the item in hand: [queries], mass_stride apart, of tiles; or null */
+  int64_t mass_stride;
 } ts_scratch;
 
 /* Which form of a block a query reads: CoolingRule. */
@@ -274,6 +279,8 @@ int ts_decoder_coolings(ts_decoder *d, int32_t group, int32_t count, const int32
                         int32_t *from, const int32_t *to);
 void ts_decoder_cooled_refs(ts_decoder *d, int32_t group, int32_t form, const int32_t *refs);
 void ts_decoder_read_forms(ts_decoder *d, int32_t group, const int32_t *read_forms);
+/* Where the following steps leave the attention mass of sequences of one row: see ts_group. */
+void ts_decoder_mass(ts_decoder *d, int32_t group, float *mass, float *logs);
 void ts_decoder_tables(ts_decoder *d, int32_t group, const int32_t *starts,
                        const int32_t *first_blocks, const int32_t *sink_blocks,
                        const int32_t *refs);

@@ -58,6 +58,28 @@ INLINE float hide(float *score, ts_view view) {
   return vf_largest(largest);
 }
 
+/* Notes the sum of the weights that a tile has got from each query, as a logarithm. */
+static void note_mass(const ts_queries *q, int64_t start, ts_partial part, const ts_scratch *s) {
+  for (int64_t r = 0; r < q->rows; r++) {
+    const float *weight = s->scores + r * TS_BLOCK_TOKENS;
+    vf sum = vf_all(0);
+    UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) sum = sum + vf_load(weight + i);
+    s->mass_logs[r * s->mass_stride + start / TS_BLOCK_TOKENS] = log2f(vf_sum(sum)) + part.max[r];
+  }
+}
+
+/* The share of each tile in its query's weights: the largest over queries, and over the layers before. */
+static void settle_mass(float *mass, const ts_queries *q, const ts_scratch *s) {
+  for (int64_t r = 0; r < q->rows; r++) {
+    const float *logs = s->mass_logs + r * s->mass_stride;
+    float whole = s->whole_max[r] + log2f(s->whole_sum[r]);
+    for (int64_t tile = 0; tile <= q->last / TS_BLOCK_TOKENS; tile++) {
+      float share = exp2f(logs[tile] - whole);
+      if (share > mass[tile]) mass[tile] = share;
+    }
+  }
+}
+
 /* Turns the scores of a tile that starts at position `start` into weights, and moves the partial
  * result's maximum and sum on. A lane that a query does not see scores minus infinity: it weighs exactly
  * nothing. */
@@ -93,6 +115,7 @@ static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratc
     }
     part.sum[r] = part.sum[r] * s->decay[r] + vf_sum(sum);
   }
+  if (s->mass_logs) note_mass(q, start, part, s);
 }
 
 /* Folds an exact tile into the partial result of every query. */
@@ -292,6 +315,15 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
   }
   for (int32_t form = 0; form < group->form_count; form++) s->cold->queries[form].rows = 0;
 
+  float *mass = 0;
+  s->mass_logs = 0;
+  if (group->mass && is_single) {
+    s->mass_stride = group->starts[d->sequences];
+    s->mass_logs = group->mass_logs + kv_head * q.sharing * s->mass_stride +
+                   group->starts[item->sequence];
+    mass = group->mass + kv_head * s->mass_stride + group->starts[item->sequence];
+  }
+
   /* Hot first, then cold where tiles cool. */
   const int kinds = group->form_count ? 2 : 1;
   ts_partial part[2] = {{s->part_max, s->part_sum, s->part}};
@@ -324,6 +356,7 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
     for (int i = 0; i < kinds; i++) merge_parts(d, group, item, &q, kv_head, i, whole[i]);
   }
   if (kinds == 2) join(d, layer, &q, kv_head, whole[0], whole[1]);
+  if (mass) settle_mass(mass, &q, s);
   finish(d, item, &q, kv_head, s);
   if (reader && is_last(&d->cell_arrivals[item->cell], d->kv_heads)) {
     for (int32_t i = 0; i < item->rows; i++) {

@@ -32,6 +32,11 @@ public interface DecoderSession extends SlabTransfer, AutoCloseable {
   /// Copies one row of the last step's logits, `[vocabulary]`.
   void readLogits(int logitRow, float[] destination);
 
+  /// What the last step has measured of its attention.
+  ///
+  /// @throws IllegalStateException if it was not asked to
+  AttentionMass attentionMass();
+
   /// Lets a listener hear the rows of the following steps, within [#await()], until another or none
   /// is given.
   void capture(@Nullable RowCapture capture);

@@ -13,6 +13,8 @@ import java.util.Map;
 /// positions that its layer group lets it see, up to and including p, reading each block in the
 /// form that its table names or, where that names none, [CooledForms#form(int, int, int)] says.
 ///
+/// A step may have no rows and no sequences: then it carries out coolings alone.
+///
 /// @param tokenIds `[rows]`
 /// @param rowStarts `[sequences + 1]`; sequence s has the rows from `rowStarts[s]` to
 ///   `rowStarts[s+1]`
@@ -20,16 +22,29 @@ import java.util.Map;
 /// @param tables `[groups]`; a block table per sequence and layer group
 /// @param logitRows rows whose logits are wanted, ascending; logits row i belongs to `logitRows[i]`
 /// @param coolings `[groups]`; blocks that take a cooler form in this step
+/// @param measuresMass whether [DecoderSession#attentionMass()] is wanted of it
 public record StepBatch(
     int[] tokenIds,
     int[] rowStarts,
     int[] firstPositions,
     BlockTables[] tables,
     int[] logitRows,
-    List<Coolings> coolings) {
+    List<Coolings> coolings,
+    boolean measuresMass) {
 
   public StepBatch {
     coolings = List.copyOf(coolings);
+  }
+
+  /// A step whose attention nobody measures.
+  public StepBatch(
+      int[] tokenIds,
+      int[] rowStarts,
+      int[] firstPositions,
+      BlockTables[] tables,
+      int[] logitRows,
+      List<Coolings> coolings) {
+    this(tokenIds, rowStarts, firstPositions, tables, logitRows, coolings, false);
   }
 
   /// The coolings of one layer group. They are independent of each other, but for chains: a block

@@ -17,6 +17,7 @@ import dev.tessera.kvcache.CoolingRule;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
@@ -287,6 +288,38 @@ final class CoolingContractTest {
     }
   }
 
+  /// Memory may be so short that nothing can be computed before something has cooled.
+  @ParameterizedTest(name = "{0}: {1}")
+  @MethodSource("fastSubjectsAndModels")
+  void aStepWithoutRowsCoolsAsOneWithRows(Subject subject, Model model) {
+    int[] tokens = tokens(model, 64 * (2 + model.rule().ageBlocks().getFirst()), 10);
+    int[] next = tokens(model, 3, 11);
+    try (Backend backend = subject.open(2);
+        Run together = new Run(backend, model, model.forms(backend), 1);
+        Run apart = new Run(backend, model, model.forms(backend), 1)) {
+      together.sequences.append(0, tokens);
+      float[][] expected = together.sequences.append(0, next);
+
+      apart.sequences.append(0, tokens);
+      StepBatch both = apart.sequences.batch(new TreeMap<>(Map.of(0, next)));
+      assertTrue(both.coolings().stream().anyMatch(coolings -> coolings.count() > 0));
+      apart.run(PagedSequences.withoutRows(both));
+      apart.run(
+          new StepBatch(
+              both.tokenIds(),
+              both.rowStarts(),
+              both.firstPositions(),
+              both.tables(),
+              both.logitRows(),
+              StepBatch.Coolings.none(both.tables().length)));
+      for (int row = 0; row < next.length; row++) {
+        var logits = new float[model.decoder().spec().vocabulary()];
+        apart.session.readLogits(row, logits);
+        assertArrayEquals(expected[row], logits, "row " + row);
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("everySubject")
   void announcesItsFormsOnce(Subject subject) {
@@ -324,6 +357,11 @@ final class CoolingContractTest {
         session.cool(forms);
       }
       sequences = new PagedSequences(session, limits, forms, choice, 31);
+    }
+
+    void run(StepBatch batch) {
+      session.submit(batch);
+      session.await();
     }
 
     @Override

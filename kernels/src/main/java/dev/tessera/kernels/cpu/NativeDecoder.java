@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
@@ -45,6 +46,7 @@ final class NativeDecoder implements AutoCloseable {
   private long captureAt;
   private long captureBytes;
   private @Nullable NativeForms forms;
+  private final NativeMass massMemory;
   private boolean closed;
 
   NativeDecoder(Kernels kernels, DecoderSpec spec, SlabLayout[] layouts, SessionLimits limits) {
@@ -55,6 +57,7 @@ final class NativeDecoder implements AutoCloseable {
     this.maxRows = limits.rows();
     this.slabs = new long[layouts.length];
     address = functions.create(spec.layers().size(), layouts.length, spec.ropes().size());
+    massMemory = new NativeMass(library, address, spec);
     try {
       functions.shape(address, spec);
       for (int layer = 0; layer < spec.layers().size(); layer++) {
@@ -144,6 +147,7 @@ final class NativeDecoder implements AutoCloseable {
     if (forms != null) {
       forms.batch(batch, upload::put);
     }
+    massMemory.prepare(batch, forms == null ? CooledForms.NONE : forms.announced());
     functions.batch(
         address,
         batch.rows(),
@@ -221,6 +225,13 @@ final class NativeDecoder implements AutoCloseable {
     }
   }
 
+  /// What the last step has measured of its attention.
+  AttentionMass mass(StepBatch batch, CooledForms cooled) {
+    var mass = new AttentionMass(batch, spec, cooled);
+    massMemory.read(batch, mass);
+    return mass;
+  }
+
   /// What coding and reading tiles has taken so far. Between steps.
   List<CodecStats> codecStats() {
     return forms == null ? List.of() : forms.stats();
@@ -258,6 +269,7 @@ final class NativeDecoder implements AutoCloseable {
       library.release(region.address, region.bytes);
     }
     stagingArena.close();
+    massMemory.close();
   }
 
   /// The functions of `decoder.h`, whose enumerations are in the order of ours.

@@ -88,6 +88,10 @@ final class NativeForms {
     require(bytes < 0 ? -1 : 0);
   }
 
+  CooledForms announced() {
+    return forms;
+  }
+
   /// Of scratch and codes.
   long bytes() {
     return bytes;

@@ -1,5 +1,6 @@
 package dev.tessera.kernels.cpu;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
@@ -42,6 +43,7 @@ final class NativeSession implements DecoderSession {
   private int stepRows;
   private int logitRows;
   private List<StepBatch.Coolings> coolings = List.of();
+  private @Nullable StepBatch measured; // the last step, if its attention was to be measured
   private boolean isStepping;
   private volatile boolean isBroken;
   private boolean isClosed;
@@ -100,6 +102,7 @@ final class NativeSession implements DecoderSession {
     stepRows = batch.rows();
     logitRows = batch.logitRows().length;
     coolings = batch.coolings();
+    measured = batch.measuresMass() ? batch : null;
     isStepping = true;
     team.start(step);
   }
@@ -171,6 +174,13 @@ final class NativeSession implements DecoderSession {
     requireIdle();
     Objects.checkIndex(logitRow, logitRows);
     rows[0].at(decoder.logits(logitRow)).copyTo(destination);
+  }
+
+  @Override
+  public AttentionMass attentionMass() {
+    requireIdle();
+    StepBatch batch = measured;
+    return AttentionMass.required(batch == null ? null : decoder.mass(batch, forms));
   }
 
   @Override

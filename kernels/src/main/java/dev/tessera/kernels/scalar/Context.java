@@ -1,5 +1,6 @@
 package dev.tessera.kernels.scalar;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.StepBatch.BlockTables;
 import dev.tessera.kernels.codec.CodedProducts;
 import dev.tessera.kvcache.BlockRef;
@@ -16,7 +17,8 @@ record Context(
     BlockTables tables,
     LayerGroup group,
     int sequence,
-    int layerInGroup) {
+    int layerInGroup,
+    @Nullable AttentionMass mass) {
 
   /// Stores K and V of one token.
   ///
@@ -70,9 +72,29 @@ record Context(
         }
       }
     }
+    noteMass(position, kvHead, scores, max, sum);
     double[] rounded = rounding.ofValues();
     for (int i = 0; i < headDim; i++) {
       out[first + i] = (weighted[i] + rounded[i]) / sum;
+    }
+  }
+
+  /// Notes which part of the weights falls to each block.
+  private void noteMass(int position, int kvHead, double[] scores, double max, double sum) {
+    float[] shares = mass == null ? null : mass.shares(group.id(), kvHead);
+    if (mass == null || shares == null || !mass.measures(group.id(), sequence)) {
+      return;
+    }
+    for (int block = 0; block <= position / TileShape.BLOCK_TOKENS; block++) {
+      double weights = 0;
+      int first = block * TileShape.BLOCK_TOKENS;
+      for (int seen = first;
+          seen <= Math.min(position, first + TileShape.BLOCK_TOKENS - 1);
+          seen++) {
+        weights += Math.exp(scores[seen] - max);
+      }
+      int entry = tables.starts()[sequence] + block;
+      shares[entry] = Math.max(shares[entry], (float) (weights / sum));
     }
   }
 

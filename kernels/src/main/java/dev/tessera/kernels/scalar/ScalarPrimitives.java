@@ -32,7 +32,7 @@ final class ScalarPrimitives implements Primitives {
     var kv = new KvGeometry(List.of(group), 1, problem.kvHeads(), headDim);
     var tiles = new Tiles(ScalarBackend.slab(element, group, kv), problem.blocks());
     var cooled = new CooledTiles(forms, 0, tiles);
-    var context = new Context(tiles, cooled, products, problem.tables(forms), group, 0, 0);
+    var context = new Context(tiles, cooled, products, problem.tables(forms), group, 0, 0, null);
     double[] k = Textbook.toDoubles(problem.k());
     double[] v = Textbook.toDoubles(problem.v());
     for (int position = 0; position < problem.context(); position++) {

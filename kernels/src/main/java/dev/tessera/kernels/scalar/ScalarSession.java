@@ -3,6 +3,7 @@ package dev.tessera.kernels.scalar;
 import static dev.tessera.kernels.DecoderWeights.NO_LAYER;
 
 import dev.tessera.kernels.ActivationFormat;
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -40,6 +41,7 @@ final class ScalarSession implements DecoderSession {
   private final List<float[]> captured = new ArrayList<>(); // [layers]
   private CooledForms forms = CooledForms.NONE;
   private @Nullable RowCapture capture;
+  private @Nullable AttentionMass mass;
   private float[] logits = {}; // [logit rows of the last step][vocabulary]
 
   ScalarSession(
@@ -89,6 +91,7 @@ final class ScalarSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     batch.require(spec, limits, forms);
+    mass = batch.measuresMass() ? new AttentionMass(batch, spec, forms) : null;
     double[] x = embed(batch.tokenIds());
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       double[] attention = norm(x, WeightRole.ATTENTION_NORM, layer);
@@ -216,7 +219,8 @@ final class ScalarSession implements DecoderSession {
         batch.tables()[group],
         spec.kv().groups().get(group),
         sequence,
-        shape.indexInGroup());
+        shape.indexInGroup(),
+        mass);
   }
 
   private float[] project(double[] x, int[] logitRows) {
@@ -259,6 +263,11 @@ final class ScalarSession implements DecoderSession {
       listener.layer(layer, captured.get(layer));
     }
     captured.clear();
+  }
+
+  @Override
+  public AttentionMass attentionMass() {
+    return AttentionMass.required(mass);
   }
 
   @Override

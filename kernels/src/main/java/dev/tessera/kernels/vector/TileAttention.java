@@ -1,5 +1,6 @@
 package dev.tessera.kernels.vector;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.PartialAttention;
 import dev.tessera.kernels.StepBatch.BlockTables;
 import dev.tessera.kernels.codec.TileCode;
@@ -51,6 +52,7 @@ final class TileAttention {
     final PartialAttention merged;
     final float[] scaled; // [headDim], times the scale of the scores
     float @Nullable [] inBasis; // of the coded keys, which share one
+    float[] logs = {}; // [blocks], logarithms of the blocks' weights, where they are measured
 
     Query(int headDim) {
       merged = new PartialAttention(headDim);
@@ -68,7 +70,8 @@ final class TileAttention {
       LayerGroup group,
       int layerInGroup,
       float scale,
-      float softCap) {}
+      float softCap,
+      @Nullable AttentionMass mass) {}
 
   /// Attends from consecutive positions, with the query heads that share a KV head.
   ///
@@ -88,6 +91,7 @@ final class TileAttention {
       int stride) {
     keyRef = BlockRef.NONE;
     valueRef = BlockRef.NONE;
+    boolean measures = layer.mass != null && layer.mass.measures(layer.group.id(), sequence);
     for (int i = 0; i < rows * heads; i++) {
       if (i == queries.size()) {
         queries.add(new Query(headDim));
@@ -99,6 +103,7 @@ final class TileAttention {
       for (int j = 0; j < headDim; j++) {
         query.scaled[j] = q[at + j] * layer.scale;
       }
+      query.logs = new float[measures ? position / TOKENS + 1 : 0];
     }
     for (int block = 0; block <= (position + rows - 1) / TOKENS; block++) {
       for (int row = Math.max(0, block * TOKENS - position); row < rows; row++) {
@@ -108,6 +113,22 @@ final class TileAttention {
     }
     for (int i = 0; i < rows * heads; i++) {
       queries.get(i).merged.write(out, first + i / heads * stride + i % heads * headDim);
+    }
+    if (measures) {
+      noteMass(layer, sequence, kvHead, queries.subList(0, heads));
+    }
+  }
+
+  /// Notes which part of each query's weights falls to each block.
+  private static void noteMass(Layer layer, int sequence, int kvHead, List<Query> heads) {
+    float[] shares = layer.mass == null ? null : layer.mass.shares(layer.group.id(), kvHead);
+    int first = layer.tables.starts()[sequence];
+    for (Query query : heads) {
+      double whole = query.merged.max() + Math.log(query.merged.sum());
+      for (int block = 0; shares != null && block < query.logs.length; block++) {
+        float share = (float) Math.exp(query.logs[block] - whole);
+        shares[first + block] = Math.max(shares[first + block], share);
+      }
     }
   }
 
@@ -141,6 +162,9 @@ final class TileAttention {
       float sum = weigh(max);
       sumValues(layer, ref, block, kvHead, sum, seen);
       query.merged.merge(max, sum, values, 0);
+      if (query.logs.length > 0) {
+        query.logs[block] = (float) (max + Math.log(sum));
+      }
     }
   }
 

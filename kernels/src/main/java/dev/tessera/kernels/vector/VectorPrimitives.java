@@ -49,7 +49,14 @@ final class VectorPrimitives implements Primitives {
     }
     var layer =
         new TileAttention.Layer(
-            tiles, cooled, problem.tables(forms), group, 0, problem.scale(), problem.softCap());
+            tiles,
+            cooled,
+            problem.tables(forms),
+            group,
+            0,
+            problem.scale(),
+            problem.softCap(),
+            null);
     var out = new float[problem.q().length];
     int shared = heads / kvHeads;
     parallel.forEach(

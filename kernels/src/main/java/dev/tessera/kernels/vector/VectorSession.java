@@ -1,5 +1,6 @@
 package dev.tessera.kernels.vector;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.DecoderSpec;
@@ -50,6 +51,7 @@ final class VectorSession implements DecoderSession {
   private final float[][] sines;
   private final int[] sequences; // [rows]
   private final List<float[]> captured = new ArrayList<>(); // [layers]
+  private @Nullable AttentionMass mass;
   private @Nullable RowCapture capture;
   private final int[] positions; // [rows]
   private final int[] runStarts; // [runs + 1], rows of one sequence that attend together
@@ -135,6 +137,7 @@ final class VectorSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     batch.require(spec, limits, forms);
+    mass = batch.measuresMass() ? new AttentionMass(batch, spec, forms) : null;
     int rows = batch.rows();
     place(batch);
     embed(batch.tokenIds());
@@ -258,7 +261,8 @@ final class VectorSession implements DecoderSession {
             group,
             shape.indexInGroup(),
             spec.attentionScale(),
-            spec.attentionSoftCap());
+            spec.attentionSoftCap(),
+            mass);
     if (capture != null) {
       captured.add(captured(batch.rows()));
     }
@@ -378,6 +382,11 @@ final class VectorSession implements DecoderSession {
       listener.layer(layer, captured.get(layer));
     }
     captured.clear();
+  }
+
+  @Override
+  public AttentionMass attentionMass() {
+    return AttentionMass.required(mass);
   }
 
   @Override

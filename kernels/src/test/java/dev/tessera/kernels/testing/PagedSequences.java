@@ -168,6 +168,17 @@ public final class PagedSequences {
         coolings.stream().mapToInt(cooling -> cooling[2]).toArray());
   }
 
+  /// The coolings of a step, alone.
+  public static StepBatch withoutRows(StepBatch batch) {
+    var none = new int[0];
+    var tables = new StepBatch.BlockTables[batch.tables().length];
+    for (int group = 0; group < tables.length; group++) {
+      int[][] cooled = new int[batch.tables()[group].cooled().length][0];
+      tables[group] = new StepBatch.BlockTables(new int[1], none, none, none, cooled);
+    }
+    return new StepBatch(none, new int[1], none, tables, none, batch.coolings());
+  }
+
   /// Ends a sequence. Its slabs are the next to be used again, just as it left them.
   public void release(int sequence) {
     List<TreeMap<Integer, int[]>> groups = tables.remove(sequence);

@@ -1,6 +1,7 @@
 package dev.tessera.server.eval;
 
 import dev.tessera.kernels.ActivationFormat;
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
@@ -137,6 +138,11 @@ record OffsetKeys(Backend backend, float[][][] offset) implements Backend {
     @Override
     public void readLogits(int logitRow, float[] destination) {
       session.readLogits(logitRow, destination);
+    }
+
+    @Override
+    public AttentionMass attentionMass() {
+      return session.attentionMass();
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.tessera.server.eval;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CooledForm;
 import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSession;
@@ -125,6 +126,11 @@ final class TeacherForcingTest {
     @Override
     public void readLogits(int logitRow, float[] destination) {
       destination[0] = rows[logitRow];
+    }
+
+    @Override
+    public AttentionMass attentionMass() {
+      throw new IllegalStateException("nothing is measured");
     }
 
     @Override
