@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class AttentionMassContractTest {
 
   private static final CoolingRule RULE = new CoolingRule(1, List.of(1, 3));
-  private static final int TOKENS = 1100; // more than a few splits
+  private static final int TOKENS = 600; // more than a few splits
 
   /// A sequence of each kind: one row, several rows, one row.
   private static final TreeMap<Integer, int[]> CHUNKS =
