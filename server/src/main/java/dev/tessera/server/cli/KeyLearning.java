@@ -121,6 +121,19 @@ final class KeyLearning {
       int context,
       Progress progress,
       Consumer<String> heard) {
+    return policy(setting, backend, model, path, context, AutoPolicy.Size.USUAL, progress, heard);
+  }
+
+  /// @param size of what is read to measure
+  static KvPolicy policy(
+      PolicySetting setting,
+      Backend backend,
+      Model model,
+      Path path,
+      int context,
+      AutoPolicy.Size size,
+      Progress progress,
+      Consumer<String> heard) {
     return switch (setting) {
       case PolicySetting.Fixed(KvPolicy policy) -> policy;
       case PolicySetting.Auto auto -> {
@@ -131,6 +144,7 @@ final class KeyLearning {
                 model,
                 keys,
                 new LearnedFiles(path, otherFolder()),
+                size,
                 progress.share("measuring layers"));
         PolicySearch.Result result = PolicySearch.of(sensitivities, auto);
         heard.accept(result.table());

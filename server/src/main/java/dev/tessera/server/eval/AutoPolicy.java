@@ -21,6 +21,15 @@ public final class AutoPolicy {
   /// more than that: bytes.
   private static final long MOST_WIDENED = 4L << 30;
 
+  /// How much is read to measure.
+  ///
+  /// @param prosePast tokens of prose that are read once
+  /// @param proseRows tokens behind them that are computed for every probe
+  /// @param factsRows the same of the text in which facts are asked for
+  public record Size(int prosePast, int proseRows, int factsRows) {
+    public static final Size USUAL = new Size(1024, 64, 128);
+  }
+
   private AutoPolicy() {}
 
   /// @param keys what was learned of the model's keys
@@ -31,6 +40,7 @@ public final class AutoPolicy {
       Model model,
       KeyKnowledge keys,
       LearnedFiles files,
+      Size size,
       DoubleConsumer progress) {
     byte[] element = backend.exactElement().name().getBytes(StandardCharsets.UTF_8);
     byte[] epoch = keys.epoch();
@@ -38,8 +48,15 @@ public final class AutoPolicy {
     byte[] texts = CalibrationTexts.source();
     byte[] inputs =
         ByteBuffer.allocate(
-                Integer.BYTES + fingerprint.length + epoch.length + element.length + texts.length)
+                4 * Integer.BYTES
+                    + fingerprint.length
+                    + epoch.length
+                    + element.length
+                    + texts.length)
             .putInt(VERSION)
+            .putInt(size.prosePast)
+            .putInt(size.proseRows)
+            .putInt(size.factsRows)
             .put(fingerprint)
             .put(epoch)
             .put(element)
@@ -50,16 +67,21 @@ public final class AutoPolicy {
         inputs,
         Sensitivities::of,
         Sensitivities::bytes,
-        () -> measure(backend, model, keys, progress));
+        () -> measure(backend, model, keys, size, progress));
   }
 
   private static Sensitivities measure(
-      Backend backend, Model model, KeyKnowledge keys, DoubleConsumer progress) {
+      Backend backend, Model model, KeyKnowledge keys, Size size, DoubleConsumer progress) {
     try (var halves = new WidenedWeights(model.weights())) {
       boolean widens = 2 * model.parameters() <= MOST_WIDENED;
       try (var probe =
           new SensitivityProbe(
-              backend, model.spec(), widens ? halves : model.weights(), model.tokenizer(), keys)) {
+              backend,
+              model.spec(),
+              widens ? halves : model.weights(),
+              model.tokenizer(),
+              keys,
+              size)) {
         return probe.measure(progress);
       }
     }

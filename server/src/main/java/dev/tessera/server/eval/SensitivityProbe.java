@@ -49,9 +49,6 @@ final class SensitivityProbe implements AutoCloseable {
   private static final int AGE_BLOCKS = 4;
 
   private static final int CHUNK = 256;
-  private static final int PROSE_PAST = 1024;
-  private static final int PROSE_ROWS = 64;
-  private static final int FACTS_ROWS = 128;
 
   /// Of the queries that weigh keys' errors, and of the tiles that errors are compared on.
   private static final int QUERY_STEP = 8;
@@ -120,7 +117,8 @@ final class SensitivityProbe implements AutoCloseable {
       DecoderSpec spec,
       DecoderWeights weights,
       Tokenizer tokenizer,
-      KeyKnowledge keys) {
+      KeyKnowledge keys,
+      AutoPolicy.Size size) {
     this.backend = backend;
     this.spec = spec;
     this.weights = weights;
@@ -128,7 +126,7 @@ final class SensitivityProbe implements AutoCloseable {
     exactSlabs = backend.exactSlabs(spec);
     queries = new float[spec.layers().size()][];
     prose = CalibrationTexts.prose(tokenizer);
-    passages = passages(prose, CalibrationTexts.facts(tokenizer));
+    passages = passages(prose, CalibrationTexts.facts(tokenizer), size);
     for (Passage passage : passages) {
       if (passage.tokens.length > spec.maxPositions() || passage.endOfCooled() < 2) {
         throw new IllegalArgumentException(
@@ -151,13 +149,13 @@ final class SensitivityProbe implements AutoCloseable {
     }
   }
 
-  private static List<Passage> passages(int[] prose, RetrievalText facts) {
-    int[] first = Arrays.copyOf(prose, Math.min(prose.length, PROSE_PAST + PROSE_ROWS));
-    int past = Math.max(0, (first.length - PROSE_ROWS) / BLOCK * BLOCK);
+  private static List<Passage> passages(int[] prose, RetrievalText facts, AutoPolicy.Size size) {
+    int[] first = Arrays.copyOf(prose, Math.min(prose.length, size.prosePast() + size.proseRows()));
+    int past = Math.max(0, (first.length - size.proseRows()) / BLOCK * BLOCK);
     int[] all = IntStream.range(0, first.length - past).toArray();
     var text = new Passage(first, 0, past, all);
     int asked = (facts.answers().getFirst().start() - 1) / BLOCK * BLOCK;
-    int end = Math.min(facts.tokens().length, asked + FACTS_ROWS);
+    int end = Math.min(facts.tokens().length, asked + size.factsRows());
     int[] answers =
         facts.answers().stream()
             .flatMapToInt(answer -> IntStream.range(answer.start() - 1, answer.end() - 1))
