@@ -5,7 +5,7 @@ import java.util.List;
 
 /// Offers slabs that are given up to the tier below: the way down.
 final class TierWriter {
-  private static final long PATIENCE_NANOS = 10_000_000;
+  private static final long PATIENCE_NANOS = 50_000_000;
   private static final long OVERHEAD_BYTES = 4096; // of a slab in a tier, at most
 
   private final Tier tier;
