@@ -56,6 +56,15 @@ final class EvalCommand extends ConfiguredCommand {
   private boolean whole;
 
   @picocli.CommandLine.Option(
+      names = "--prompts",
+      paramLabel = "COUNT",
+      defaultValue = "8",
+      description =
+          "Texts that the model goes on with by itself, 256 tokens each, in the whole protocol"
+              + " (${DEFAULT-VALUE})")
+  private int prompts;
+
+  @picocli.CommandLine.Option(
       names = "--as-served",
       description =
           "Keep quantised weights as they are. Activations of eight bits then add a noise that"
@@ -89,6 +98,11 @@ final class EvalCommand extends ConfiguredCommand {
       throw CommandFailure.usage(
           "--seeds must be from 0 to %d, is %d".formatted(PolicyComparison.MOST_SEEDS, seeds));
     }
+    if (prompts < 1 || prompts > PolicyComparison.MOST_PROMPTS) {
+      throw CommandFailure.usage(
+          "--prompts must be from 1 to %d, is %d"
+              .formatted(PolicyComparison.MOST_PROMPTS, prompts));
+    }
     try {
       PolicyComparison.require(policies);
     } catch (IllegalArgumentException e) {
@@ -119,7 +133,7 @@ final class EvalCommand extends ConfiguredCommand {
         new PolicyComparison(
             backend,
             model,
-            new PolicyComparison.Size(tokens, tables, seeds, whole),
+            new PolicyComparison.Size(tokens, tables, seeds, whole, prompts),
             !asServed,
             policy -> KeyLearning.of(policy, backend, model, path, context, progress),
             budget ->

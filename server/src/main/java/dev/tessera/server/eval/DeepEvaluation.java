@@ -16,6 +16,7 @@ import dev.tessera.kvcache.TileShape;
 import dev.tessera.server.eval.TeacherForcing.Part;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -27,10 +28,8 @@ final class DeepEvaluation implements AutoCloseable {
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
   private static final int CHUNK = 256;
 
-  /// Tokens that the model writes, after so many of the first text.
-  private static final int WRITTEN = 256;
-
-  private static final int PROMPT = 1024;
+  /// Tokens that the model writes behind a prompt.
+  static final int WRITTEN = 256;
 
   /// Of the tiles and queries whose scores are compared.
   private static final int TILE_STEP = 4;
@@ -43,12 +42,13 @@ final class DeepEvaluation implements AutoCloseable {
   private final SessionLimits limits;
   private final SlabLayout[] slabs;
   private final List<EvaluationText> texts;
+  private final List<EvaluationText> prompts;
   private final SlabCopies copies = new SlabCopies();
   private final List<List<List<SlabCopies.Copy>>> past =
       new ArrayList<>(); // [texts][groups][blocks]
   private final ExactRows exact;
   private final float[][] queries; // [layers], of the first text's last rows
-  private final int[] written; // over exact tiles
+  private final List<int[]> written = new ArrayList<>(); // [prompts][WRITTEN], over exact tiles
 
   /// Predictions over exact tiles.
   @FunctionalInterface
@@ -61,21 +61,24 @@ final class DeepEvaluation implements AutoCloseable {
 
   /// Reads the texts over exact tiles, and keeps those.
   ///
-  /// @param texts continued ones, the first of which has more than [#PROMPT] tokens
+  /// @param texts continued ones
+  /// @param prompts that the model goes on with
   DeepEvaluation(
       Backend backend,
       DecoderSpec spec,
       DecoderWeights weights,
       List<EvaluationText> texts,
+      List<EvaluationText> prompts,
       ExactRows exact) {
     this.backend = backend;
     this.spec = spec;
     this.weights = weights;
     this.texts = texts;
+    this.prompts = prompts;
     this.exact = exact;
-    int longest = texts.stream().mapToInt(text -> text.tokens().length).max().orElse(1);
+    int longest = longest(texts, 1);
     int[] counts = new int[spec.kv().groups().size()];
-    Arrays.fill(counts, Math.ceilDiv(Math.max(longest, PROMPT + WRITTEN), BLOCK));
+    Arrays.fill(counts, Math.ceilDiv(Math.max(longest, longest(prompts, 0) + WRITTEN), BLOCK));
     limits = new SessionLimits(CHUNK, CHUNK, 1, counts);
     slabs = backend.exactSlabs(spec);
     queries = new float[spec.layers().size()][];
@@ -88,7 +91,10 @@ final class DeepEvaluation implements AutoCloseable {
             (first, logits) -> {});
         past.add(slabs(session, text));
       }
-      written = reader.goOn(prompt(), readPrompt(reader), new float[WRITTEN][spec.vocabulary()]);
+      var logits = new float[WRITTEN][spec.vocabulary()];
+      for (EvaluationText prompt : prompts) {
+        written.add(reader.goOn(prompt, readPrompt(reader, prompt), logits));
+      }
       hearQueries(session, reader);
     }
   }
@@ -106,15 +112,12 @@ final class DeepEvaluation implements AutoCloseable {
     return groups;
   }
 
-  private EvaluationText prompt() {
-    int[] tokens = texts.getFirst().tokens();
-    return new EvaluationText(
-        "prompt", Arrays.copyOf(tokens, Math.min(PROMPT, tokens.length)), new int[0], List.of());
+  private static int longest(List<EvaluationText> texts, int least) {
+    return texts.stream().mapToInt(text -> text.tokens().length).max().orElse(least);
   }
 
-  /// All of the prompt but its last token.
-  private Part readPrompt(TeacherForcing reader) {
-    EvaluationText prompt = prompt();
+  /// All of a prompt but its last token.
+  private static Part readPrompt(TeacherForcing reader, EvaluationText prompt) {
     var part = new Part(0, prompt.tokens().length - 1, new int[Part.blocks(prompt)]);
     reader.read(prompt, part, CHUNK, (first, logits) -> {}, (first, last) -> {});
     return part;
@@ -258,34 +261,63 @@ final class DeepEvaluation implements AutoCloseable {
   }
 
   private Deeper.Drift drift(TeacherForcing reader) {
-    float[][] logits = new float[WRITTEN][spec.vocabulary()];
-    EvaluationText prompt = prompt();
-    int[] own = reader.goOn(prompt, readPrompt(reader), logits);
-    int[] all = Arrays.copyOf(prompt.tokens(), prompt.tokens().length + WRITTEN);
-    System.arraycopy(own, 0, all, prompt.tokens().length, WRITTEN);
-    int[] rows = IntStream.range(0, WRITTEN).map(i -> prompt.tokens().length - 1 + i).toArray();
-    List<RowDifference> differences = new ArrayList<>();
+    List<Double> quarters = new ArrayList<>(Collections.nCopies(4, 0.0));
+    double same = 0;
+    double matched = 0;
+    double told = 0;
     try (DecoderSession judge = backend.load(spec, weights, limits, share -> {})) {
-      new TeacherForcing(judge, CooledForms.NONE)
-          .read(
-              new EvaluationText("written", all, rows, List.of()),
-              CHUNK,
-              (first, expected) -> {
-                for (int i = 0; i < expected.length; i++) {
-                  differences.add(RowDifference.of(expected[i], logits[first + i], own[first + i]));
-                }
-              });
+      var exactly = new TeacherForcing(judge, CooledForms.NONE);
+      for (int i = 0; i < prompts.size(); i++) {
+        EvaluationText prompt = prompts.get(i);
+        int[] others = written.get(i);
+        var logits = new float[WRITTEN][spec.vocabulary()];
+        int[] own = reader.goOn(prompt, readPrompt(reader, prompt), logits);
+        double[] divergences = divergences(exactly, written(prompt, own), logits);
+        for (int row = 0; row < WRITTEN; row++) {
+          quarters.set(4 * row / WRITTEN, quarters.get(4 * row / WRITTEN) + divergences[row]);
+          matched += own[row] == others[row] ? 1 : 0;
+        }
+        int first = Arrays.mismatch(own, others);
+        same += first < 0 ? WRITTEN : first;
+        if (first >= 0) {
+          EvaluationText text = written(prompt, others);
+          reader.read(
+              text, CHUNK, (row, part) -> System.arraycopy(part, 0, logits, row, part.length));
+          divergences = divergences(exactly, text, logits);
+        }
+        told += Arrays.stream(divergences).average().orElseThrow();
+      }
     }
-    int same = Arrays.mismatch(own, written);
-    List<Double> quarters = new ArrayList<>();
-    for (int i = 0; i < 4; i++) {
-      quarters.add(
-          differences.subList(i * WRITTEN / 4, (i + 1) * WRITTEN / 4).stream()
-              .mapToDouble(RowDifference::divergence)
-              .average()
-              .orElseThrow());
-    }
-    return new Deeper.Drift(WRITTEN, same < 0 ? WRITTEN : same, quarters);
+    double count = prompts.size();
+    quarters.replaceAll(sum -> sum / (count * WRITTEN / 4));
+    return new Deeper.Drift(
+        prompts.size(), WRITTEN, same / count, matched / (count * WRITTEN), told / count, quarters);
+  }
+
+  /// A prompt and what was written behind it, which is watched.
+  private static EvaluationText written(EvaluationText prompt, int[] tokens) {
+    int length = prompt.tokens().length;
+    int[] all = Arrays.copyOf(prompt.tokens(), length + tokens.length);
+    System.arraycopy(tokens, 0, all, length, tokens.length);
+    int[] rows = IntStream.range(0, tokens.length).map(row -> length - 1 + row).toArray();
+    return new EvaluationText("written", all, rows, List.of());
+  }
+
+  /// Of the predictions `logits` from those over exact tiles, `[WRITTEN]`.
+  private static double[] divergences(
+      TeacherForcing exactly, EvaluationText text, float[][] logits) {
+    var divergences = new double[logits.length];
+    exactly.read(
+        text,
+        CHUNK,
+        (first, expected) -> {
+          for (int i = 0; i < expected.length; i++) {
+            int target = text.tokens()[text.rows()[first + i] + 1];
+            divergences[first + i] =
+                RowDifference.of(expected[i], logits[first + i], target).divergence();
+          }
+        });
+    return divergences;
   }
 
   /// Reads half of the first text, carries what queries will read into another session, and goes on

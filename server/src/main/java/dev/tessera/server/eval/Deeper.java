@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 /// @param correlation of scores with those of exact keys, of the head where it is worst
 /// @param worstLayer where that is
 /// @param tasks other things to be found than facts
-/// @param drift of a text that the model writes itself
+/// @param drift of texts that the model writes itself
 /// @param resumes whether a sequence whose forms were carried into another session, without the
 ///   exact tiles that no query reads, goes on with the same bits; null where that was not tried
 public record Deeper(
@@ -26,8 +26,13 @@ public record Deeper(
   /// @param divergence mean over the answers' tokens
   public record Task(String name, int found, int findable, double divergence) {}
 
-  /// @param tokens that the model wrote
+  /// What becomes of texts that the model goes on with by itself, means over them.
+  ///
+  /// @param tokens that it wrote behind each prompt
   /// @param same of them before the first that exact tiles would not have written
+  /// @param matched share of all that are the ones that exact tiles would have written there
+  /// @param told mean divergence where it is told what exact tiles would have written
   /// @param divergence mean in each quarter, of exact tiles reading what was written
-  public record Drift(int tokens, int same, List<Double> divergence) {}
+  public record Drift(
+      int prompts, int tokens, double same, double matched, double told, List<Double> divergence) {}
 }

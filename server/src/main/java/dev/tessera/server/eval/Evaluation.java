@@ -78,12 +78,14 @@ final class Evaluation implements AutoCloseable {
   /// What it takes to measure the rest of the protocol.
   ///
   /// @param count texts from the first on that are just continued
-  DeepEvaluation deeper(int count) {
+  /// @param prompts that the model goes on with by itself
+  DeepEvaluation deeper(int count, List<EvaluationText> prompts) {
     return new DeepEvaluation(
         backend,
         spec,
         weights,
         texts.subList(0, count),
+        prompts,
         (text, row) -> exact.get((long) rowsBefore(text) + row));
   }
 

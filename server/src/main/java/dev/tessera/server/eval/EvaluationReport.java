@@ -12,18 +12,20 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
   private static final JsonMapper JSON = new JsonMapper();
 
   public static final String HEADER =
-      "%-34s %11s %6s %8s %8s %8s %8s %7s %8s %9s %8s %9s %10s"
+      "%-34s %11s %6s %8s %17s %8s %8s %8s %7s %8s %9s %12s %8s %10s %10s"
           .formatted(
               "policy",
               "K/V bits",
               "bits",
               "KLD",
+              "95 %",
               "median",
               "99 %",
               "99.9 %",
               "top-1",
               "ΔPPL",
               "found",
+              "95 %, in %",
               "KLD",
               "tokens/GiB",
               "invariant");
@@ -32,13 +34,15 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
     Fidelity f = result.fidelity();
     return String.format(
         Locale.ROOT,
-        "%-34s %5.2f/%5.2f %6.2f %8.5f %8.5f %8.4f %8.4f %6.2f%% %+7.2f%% %4d/%-4d %8.4f %,10.0f"
+        "%-34s %5.2f/%5.2f %6.2f %8.5f %17s %8.5f %8.4f %8.4f %6.2f%% %+7.2f%% %4d/%-4d %12s %8.4f"
+            + " %,10.0f"
             + " %10s",
         result.policy(),
         result.keyBits(),
         result.valueBits(),
         result.bits(),
         f.mean(),
+        interval(f.meanInterval(), 1, "%.5f"),
         f.median(),
         f.percentile99(),
         f.percentile999(),
@@ -46,19 +50,29 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
         100 * f.perplexityChange(),
         f.found(),
         f.findable(),
+        interval(f.foundInterval(), 100, "%.1f"),
         f.answerDivergence(),
         result.tokensPerGiB(),
         result.invariant() == null ? "-" : result.invariant() ? "yes" : "NO");
   }
 
+  private static String interval(Interval interval, double scale, String format) {
+    return Double.isNaN(interval.low())
+        ? "-"
+        : String.format(
+            Locale.ROOT, format + "-" + format, scale * interval.low(), scale * interval.high());
+  }
+
   public static final String DEEPER_HEADER =
-      "%-34s %9s %14s %-24s %5s %36s %8s"
+      "%-34s %9s %14s %-24s %5s %7s %9s %36s %8s"
           .formatted(
               "policy",
               "frozen",
               "worst scores",
               "found",
               "same",
+              "matched",
+              "told",
               "KLD of what it writes, by quarters",
               "resumes");
 
@@ -66,7 +80,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
   public static String deeperLine(PolicyResult result, Deeper d) {
     return String.format(
         Locale.ROOT,
-        "%-34s %9.5f %8.5f (%3d) %-24s %5d %36s %8s",
+        "%-34s %9.5f %8.5f (%3d) %-24s %5.0f %6.1f%% %9.5f %36s %8s",
         result.policy(),
         d.frozen(),
         d.correlation(),
@@ -77,6 +91,8 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
                 .map(task -> task.name() + " " + task.found() + "/" + task.findable())
                 .toList()),
         d.drift().same(),
+        100 * d.drift().matched(),
+        d.drift().told(),
         String.join(
             " ",
             d.drift().divergence().stream()
@@ -98,6 +114,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       node.put("tokens_per_gib", result.tokensPerGiB());
       node.put("rows", f.rows());
       node.put("kld_mean", f.mean());
+      put(node.putArray("kld_mean_95"), f.meanInterval());
       node.put("kld_median", f.median());
       node.put("kld_99", f.percentile99());
       node.put("kld_999", f.percentile999());
@@ -105,6 +122,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       node.put("perplexity_change", f.perplexityChange());
       node.put("found", f.found());
       node.put("findable", f.findable());
+      put(node.putArray("found_share_95"), f.foundInterval());
       node.put("answer_kld", f.answerDivergence());
       node.put("seconds", result.seconds());
       if (result.invariant() != null) {
@@ -115,6 +133,13 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       }
     }
     return root.toPrettyString();
+  }
+
+  /// Nothing where nothing was measured: JSON has no other word for it.
+  private static void put(ArrayNode array, Interval interval) {
+    if (!Double.isNaN(interval.low())) {
+      array.add(interval.low()).add(interval.high());
+    }
   }
 
   private static void put(ObjectNode node, Deeper deeper) {
@@ -128,8 +153,11 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
       own.put("kld", task.divergence());
     }
     ObjectNode drift = node.putObject("drift");
+    drift.put("prompts", deeper.drift().prompts());
     drift.put("tokens", deeper.drift().tokens());
     drift.put("same", deeper.drift().same());
+    drift.put("matched", deeper.drift().matched());
+    drift.put("kld_told", deeper.drift().told());
     deeper.drift().divergence().forEach(drift.putArray("kld")::add);
     if (deeper.resumes() != null) {
       node.put("resumes", deeper.resumes());

@@ -66,6 +66,22 @@ final class EvaluationTexts {
     return List.of(passKeys(tokenizer, context), list(tokenizer));
   }
 
+  /// Stretches of prose and code for the model to go on with, evenly spread over the texts.
+  static List<EvaluationText> prompts(Tokenizer tokenizer, int count, int tokens) {
+    int[] begin = tokenizer.encode("", true, false);
+    int[] all =
+        tokenizer.encode(read("prose.txt") + read("code.txt") + read("filler.txt"), false, false);
+    int length = Math.min(tokens, all.length) - begin.length;
+    List<EvaluationText> prompts = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      int from = count == 1 ? 0 : (int) ((long) i * (all.length - length) / (count - 1));
+      int[] prompt = Arrays.copyOf(begin, begin.length + length);
+      System.arraycopy(all, from, prompt, begin.length, length);
+      prompts.add(new EvaluationText("prompt " + (i + 1), prompt, new int[0], List.of()));
+    }
+    return prompts;
+  }
+
   private static EvaluationText passKeys(Tokenizer tokenizer, int context) {
     var random = new Random(11);
     int[] prose = tokenizer.encode(read("filler.txt"), true, false);

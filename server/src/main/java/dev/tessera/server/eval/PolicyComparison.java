@@ -29,6 +29,12 @@ public final class PolicyComparison {
   /// More retrieval texts than that the filler has no room for.
   public static final int MOST_SEEDS = 6;
 
+  /// More prompts than that would begin with much the same.
+  public static final int MOST_PROMPTS = 64;
+
+  /// Long enough for tiles to have cooled.
+  private static final int PROMPT_TOKENS = 1024;
+
   /// What the noise floor is called in reports.
   private static final String FLOOR = "copies (noise floor)";
 
@@ -45,7 +51,8 @@ public final class PolicyComparison {
   /// @param tables whether tables are read too
   /// @param seeds texts in which 40 facts are to be found again
   /// @param whole whether the rest of the protocol is measured, too
-  public record Size(int tokens, boolean tables, int seeds, boolean whole) {}
+  /// @param prompts that the model then goes on with by itself
+  public record Size(int tokens, boolean tables, int seeds, boolean whole, int prompts) {}
 
   /// @param widened whether quantised weights become halves: see [WidenedWeights]
   /// @param keys what a policy needs to know of the model's keys
@@ -106,10 +113,12 @@ public final class PolicyComparison {
     if (size.whole) {
       texts.addAll(EvaluationTexts.tasks(model.tokenizer(), size.tokens));
     }
+    List<EvaluationText> prompts =
+        EvaluationTexts.prompts(model.tokenizer(), size.prompts, PROMPT_TOKENS);
     try (var halves = new WidenedWeights(model.weights())) {
       DecoderWeights weights = widened ? halves : model.weights();
       try (var evaluation = new Evaluation(backend, spec, weights, texts, progress.apply("exact"));
-          var deep = size.whole ? evaluation.deeper(continued) : null) {
+          var deep = size.whole ? evaluation.deeper(continued, prompts) : null) {
         if (size.whole) {
           CooledForms copies =
               CooledForms.copies(

@@ -94,7 +94,7 @@ final class CacheFidelityTest {
           new PolicyComparison(
               backend,
               model,
-              new PolicyComparison.Size(tokens, false, 5, false),
+              new PolicyComparison.Size(tokens, false, 5, false, 0),
               true,
               policy -> keys,
               budget -> KvPolicy.EXACT);

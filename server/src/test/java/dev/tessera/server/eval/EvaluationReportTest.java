@@ -15,7 +15,19 @@ import org.xml.sax.InputSource;
 final class EvaluationReportTest {
 
   private static final Fidelity FIDELITY =
-      new Fidelity(700, 0.0025, 0.001, 0.02, 0.1, 0.981, 0.0034, 171, 175, 0.0065);
+      new Fidelity(
+          700,
+          0.0025,
+          new Interval(0.0021, 0.0031),
+          0.001,
+          0.02,
+          0.1,
+          0.981,
+          0.0034,
+          171,
+          175,
+          new Interval(0.954, 0.994),
+          0.0065);
 
   private static final Deeper DEEPER =
       new Deeper(
@@ -23,7 +35,7 @@ final class EvaluationReportTest {
           0.998,
           18,
           List.of(new Deeper.Task("passkey", 9, 10, 0.02), new Deeper.Task("list", 38, 39, 0.01)),
-          new Deeper.Drift(256, 41, List.of(0.001, 0.002, 0.0015, 0.001)),
+          new Deeper.Drift(8, 256, 41, 0.25, 0.0019, List.of(0.001, 0.002, 0.0015, 0.001)),
           true);
 
   private static final EvaluationReport REPORT =
@@ -37,7 +49,17 @@ final class EvaluationReportTest {
   void writesALineForAPerson() {
     String line = EvaluationReport.line(REPORT.results().getFirst());
     for (String part :
-        List.of("balanced", "3.75", "3.25", "3.50", "0.00250", "98.10%", "+0.34%", "171/175")) {
+        List.of(
+            "balanced",
+            "3.75",
+            "3.25",
+            "3.50",
+            "0.00250",
+            "0.00210-0.00310",
+            "98.10%",
+            "+0.34%",
+            "171/175",
+            "95.4-99.4")) {
       assertTrue(line.contains(part), line);
     }
     assertEquals(EvaluationReport.HEADER.length(), line.length(), "\n" + line);
@@ -46,7 +68,17 @@ final class EvaluationReportTest {
   @Test
   void writesTheRestOfTheProtocolBelow() {
     String line = EvaluationReport.deeperLine(REPORT.results().getFirst(), DEEPER);
-    for (String part : List.of("0.00170", "0.99800", "18", "passkey 9/10", "list 38/39", "yes")) {
+    for (String part :
+        List.of(
+            "0.00170",
+            "0.99800",
+            "18",
+            "passkey 9/10",
+            "list 38/39",
+            " 41 ",
+            "25.0%",
+            "0.00190",
+            "yes")) {
       assertTrue(line.contains(part), line);
     }
     assertEquals(EvaluationReport.DEEPER_HEADER.length(), line.length(), "\n" + line);
@@ -60,6 +92,10 @@ final class EvaluationReportTest {
     assertTrue(json.at("/results/0/invariant").asBoolean());
     assertTrue(json.at("/results/1/invariant").isMissingNode());
     assertEquals(0.0017, json.at("/results/0/kld_frozen").asDouble());
+    assertEquals(0.0031, json.at("/results/0/kld_mean_95/1").asDouble());
+    assertEquals(0.954, json.at("/results/0/found_share_95/0").asDouble());
+    assertEquals(8, json.at("/results/0/drift/prompts").asInt());
+    assertEquals(0.0019, json.at("/results/0/drift/kld_told").asDouble());
     assertEquals(38, json.at("/results/0/list/found").asInt());
     assertEquals(0.002, json.at("/results/0/drift/kld/1").asDouble());
     assertTrue(json.at("/results/1/kld_frozen").isMissingNode());

@@ -132,8 +132,7 @@ final class KeyOffsetTest {
         Model model = Models.open(ReferenceFiles.smolLm2());
         var halves = new WidenedWeights(model.weights())) {
       DecoderSpec spec = model.spec();
-      List<EvaluationText> texts =
-          List.of(EvaluationTexts.of(model.tokenizer(), TOKENS, false, 0).getFirst());
+      List<EvaluationText> texts = EvaluationTexts.of(model.tokenizer(), TOKENS, false, 0);
       double[][] variances =
           variances(backend, model, Arrays.copyOf(texts.getFirst().tokens(), 512));
       try (var evaluation = new Evaluation(backend, spec, halves, texts, share -> {})) {
