@@ -246,14 +246,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
   /// Leaves what memory holds of prompts to the next process, if there is a directory for it.
   private void keep() throws InterruptedException {
     if (tier != null && tier.isLasting()) {
-      long start = System.nanoTime();
-      int slabs = core.lower(KEEPING);
-      LOG.log(
-          Level.INFO,
-          "{0} blocks of prompts are on {1} for the next start, {2} ms",
-          slabs,
-          tier.name(),
-          (System.nanoTime() - start) / 1_000_000);
+      int ignored = core.lower(KEEPING);
     }
   }
 
