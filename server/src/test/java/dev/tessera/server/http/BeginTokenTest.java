@@ -3,8 +3,7 @@ package dev.tessera.server.http;
 import static dev.tessera.server.http.TestServer.json;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -14,17 +13,7 @@ class BeginTokenTest {
   private static final String CHAT = "\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]";
   private static final String TEXT = "\"prompt\": \"a\"";
 
-  private static TestServer server;
-
-  @BeforeAll
-  static void start() {
-    server = new TestServer();
-  }
-
-  @AfterAll
-  static void stop() {
-    server.close();
-  }
+  @AutoClose private static final TestServer server = new TestServer();
 
   private static String body(boolean chat, Boolean add) {
     String fields = chat ? CHAT : TEXT;
