@@ -6,6 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.tessera.kernels.Backend;
 import dev.tessera.kernels.BackendOptions;
 import dev.tessera.kernels.Backends;
+import dev.tessera.kernels.DecoderSpec;
+import dev.tessera.kernels.DecoderWeights;
+import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.FormPlan;
@@ -17,14 +20,15 @@ import dev.tessera.models.Models;
 import dev.tessera.models.calibration.LearnedFiles;
 import dev.tessera.models.testing.ReferenceFiles;
 import dev.tessera.server.eval.AutoPolicy;
+import dev.tessera.server.testing.Forwarding;
 import java.io.IOException;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.DoubleConsumer;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
@@ -89,20 +93,19 @@ final class AutoPolicyTest {
 
   /// The same backend, but for counting the sessions that are loaded.
   private Backend counting(Backend backend) {
-    return (Backend)
-        Proxy.newProxyInstance(
-            Backend.class.getClassLoader(),
-            new Class<?>[] {Backend.class},
-            (proxy, method, arguments) -> {
-              if (method.getName().equals("load")) {
-                sessions.incrementAndGet();
-              }
-              try {
-                return method.invoke(backend, arguments);
-              } catch (InvocationTargetException e) {
-                throw e.getCause();
-              }
-            });
+    return Forwarding.to(
+        Backend.class,
+        backend,
+        Map.of(
+            "load",
+            given -> {
+              sessions.incrementAndGet();
+              return backend.load(
+                  (DecoderSpec) given[0],
+                  (DecoderWeights) given[1],
+                  (SessionLimits) given[2],
+                  (DoubleConsumer) given[3]);
+            }));
   }
 
   private Path measured() throws IOException {

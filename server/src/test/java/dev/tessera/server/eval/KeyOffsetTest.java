@@ -143,7 +143,7 @@ final class KeyOffsetTest {
                   offset,
                   new CalibratedKeys(
                       Calibrator.learn(
-                          new OffsetKeys(backend, offset),
+                          OffsetKeys.of(backend, offset),
                           model,
                           spec.maxPositions(),
                           PairDemand.NONE,
