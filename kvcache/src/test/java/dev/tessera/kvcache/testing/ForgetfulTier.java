@@ -1,5 +1,9 @@
-package dev.tessera.kvcache;
+package dev.tessera.kvcache.testing;
 
+import dev.tessera.kvcache.Fetch;
+import dev.tessera.kvcache.SlabKey;
+import dev.tessera.kvcache.Tier;
+import dev.tessera.kvcache.TierStats;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -8,17 +12,19 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
 
-/// A tier in memory that takes its time, declines now and then, and loses things.
-final class ForgetfulTier implements Tier {
+/// A tier in memory that takes its time, declines now and then, and loses things: by its seed
+/// alone.
+public final class ForgetfulTier implements Tier {
   private final Random random;
   private final int capacity;
   private final Map<SlabKey, MemorySegment> slabs = new LinkedHashMap<>();
   private final Deque<Runnable> waiting = new ArrayDeque<>();
-  int stored;
-  int fetched;
-  int lost;
+  private long stored;
+  private long fetched;
+  private long lost;
 
-  ForgetfulTier(Random random, int capacity) {
+  /// @param capacity slabs at most
+  public ForgetfulTier(Random random, int capacity) {
     this.random = random;
     this.capacity = capacity;
   }
@@ -53,23 +59,37 @@ final class ForgetfulTier implements Tier {
 
   @Override
   public Fetch fetch(SlabKey key, long bytes) {
-    Fetch fetch = new Fetch();
-    waiting.add(
-        () -> {
-          MemorySegment slab = random.nextInt(30) == 0 ? slabs.remove(key) : null;
-          slab = slab == null ? slabs.get(key) : null;
-          fetched += slab == null ? 0 : 1;
-          lost += slab == null ? 1 : 0;
-          if (slab != null && slab.byteSize() != bytes) {
-            throw new IllegalStateException(slab.byteSize() + " bytes are not " + bytes);
+    Fetch fetch =
+        new Fetch() {
+          @Override
+          public void await(long nanos) {
+            work(); // in the time that it is waited for
           }
-          fetch.complete(slab);
-        });
+        };
+    waiting.add(() -> fetch.complete(read(key, bytes)));
     return fetch;
   }
 
+  private MemorySegment read(SlabKey key, long bytes) {
+    if (random.nextInt(30) == 0) {
+      slabs.remove(key);
+    }
+    MemorySegment slab = slabs.get(key);
+    if (slab != null && slab.byteSize() != bytes) {
+      throw new IllegalStateException(slab.byteSize() + " bytes are not " + bytes);
+    }
+    fetched += slab == null ? 0 : 1;
+    lost += slab == null ? 1 : 0;
+    return slab;
+  }
+
+  /// Lets some of what was sent for arrive, at least one.
+  public void work() {
+    work(1 + random.nextInt(4));
+  }
+
   /// Lets some of what was sent for arrive.
-  void work(int fetches) {
+  public void work(int fetches) {
     for (int i = 0; i < fetches && !waiting.isEmpty(); i++) {
       waiting.removeFirst().run();
     }
@@ -77,7 +97,7 @@ final class ForgetfulTier implements Tier {
 
   @Override
   public TierStats stats() {
-    return new TierStats(name(), Map.of(), 0, 0, stored, 0, fetched, lost, 0, 0);
+    return new TierStats(name(), Map.of(), 0, Long.MAX_VALUE, stored, 0, fetched, lost, 0, 0);
   }
 
   @Override

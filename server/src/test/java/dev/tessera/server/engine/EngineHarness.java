@@ -17,6 +17,7 @@ import dev.tessera.kvcache.SlabLayout;
 import dev.tessera.kvcache.TierBelow;
 import dev.tessera.kvcache.TileFormat;
 import dev.tessera.kvcache.TileShape;
+import dev.tessera.kvcache.testing.ForgetfulTier;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -39,14 +40,14 @@ final class EngineHarness {
   final List<EngineListener.StepStats> steps = new ArrayList<>();
   final List<EngineListener.RequestStats> finished = new ArrayList<>();
   private final Map<TokenQueue, LiveRequest> requests = new HashMap<>();
-  private final @Nullable FakeTier tier;
+  private final @Nullable ForgetfulTier tier;
   private long arrivals;
 
   EngineHarness(EngineConfig config, LayerGroup... groups) {
     this(config, null, groups);
   }
 
-  EngineHarness(EngineConfig config, @Nullable FakeTier tier, LayerGroup... groups) {
+  EngineHarness(EngineConfig config, @Nullable ForgetfulTier tier, LayerGroup... groups) {
     this.tier = tier;
     this.config = config;
     this.geometry = new KvGeometry(List.of(groups), groups.length, 1, 8);
@@ -77,7 +78,7 @@ final class EngineHarness {
   }
 
   private static KvCache cache(
-      KvGeometry geometry, EngineConfig config, ModelRunner runner, @Nullable FakeTier tier) {
+      KvGeometry geometry, EngineConfig config, ModelRunner runner, @Nullable ForgetfulTier tier) {
     TileShape shape = TileShape.of(8);
     List<SlabLayout> slabs =
         geometry.groups().stream()

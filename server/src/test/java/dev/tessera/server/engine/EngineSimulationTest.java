@@ -11,6 +11,7 @@ import dev.tessera.kvcache.LayerGroup;
 import dev.tessera.kvcache.PolicySetting;
 import dev.tessera.kvcache.SequenceCache;
 import dev.tessera.kvcache.TierStats;
+import dev.tessera.kvcache.testing.ForgetfulTier;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashSet;
@@ -98,7 +99,7 @@ final class EngineSimulationTest {
             new World(113, 17, 8, 48, sinks, "exact:first=64,last=128;k=exact;v=p4,p2@192"));
     List<World> all = new ArrayList<>(worlds);
     for (int i : new int[] {0, 1, 5, 6, 8, 10, 11, 12}) {
-      all.add(worlds.get(i).below(200 + i));
+      all.add(worlds.get(i).below(300 + i));
     }
     return all.stream();
   }
@@ -158,7 +159,7 @@ final class EngineSimulationTest {
     engine =
         new EngineHarness(
             config,
-            world.hasTier() ? new FakeTier(world.seed()) : null,
+            world.hasTier() ? new ForgetfulTier(new Random(world.seed()), 400) : null,
             world.groups().toArray(new LayerGroup[0]));
     EngineStats before = engine.core.stats();
     for (int step = 0; step < STEPS; step++) {
