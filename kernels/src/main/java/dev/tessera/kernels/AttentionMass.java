@@ -13,12 +13,14 @@ public final class AttentionMass {
   private final StepBatch batch;
   private final float[][][] shares; // [groups][kvHeads, or none][entries of all tables]
 
-  public AttentionMass(StepBatch batch, DecoderSpec spec, CooledForms forms) {
+  /// @param batch that was checked
+  /// @param kvHeads of the model
+  public AttentionMass(StepBatch batch, int kvHeads) {
     this.batch = batch;
     this.shares = new float[batch.tables().length][][];
     for (int group = 0; group < shares.length; group++) {
-      int kvHeads = forms.of(group).isEmpty() ? 0 : spec.kvHeads();
-      shares[group] = new float[kvHeads][batch.tables()[group].refs().length];
+      StepBatch.BlockTables tables = batch.tables()[group];
+      shares[group] = new float[tables.cooled().length == 0 ? 0 : kvHeads][tables.refs().length];
     }
   }
 

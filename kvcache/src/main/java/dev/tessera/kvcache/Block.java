@@ -24,6 +24,9 @@ final class Block {
   /// When its last reference in any form went.
   long lastUse;
 
+  /// The attention that it gets, where temperature decides.
+  final Heat heat = new Heat();
+
   /// @param id counts up; the last resort of every order
   /// @param index logical block of its sequence: position / 64
   Block(long id, int group, int index, int forms) {

@@ -61,6 +61,30 @@ public record BlockForms(
     return bytes;
   }
 
+  /// How much of what a query reads a form loses, `[groups][forms]`: the mean square error of keys
+  /// and values, which falls by four with every bit that is stored, as a share of their own
+  /// squares. Only to compare forms with.
+  double[][] errors() {
+    double[][] errors = new double[exact.size()][];
+    for (int g = 0; g < errors.length; g++) {
+      errors[g] = new double[1 + cooled.get(g).size()];
+      for (int f = 1; f < errors[g].length; f++) {
+        FormLayout form = cooled.get(g).get(f - 1);
+        for (List<List<TileFormat>> side : List.of(form.keys(), form.values())) {
+          for (List<TileFormat> heads : side) {
+            errors[g][f] += heads.stream().mapToDouble(BlockForms::error).average().orElse(0);
+          }
+        }
+      }
+    }
+    return errors;
+  }
+
+  private static double error(TileFormat format) {
+    double bits = 8.0 * format.tileBytes() / format.shape().elements();
+    return format instanceof CodedFormat ? Math.pow(4, -bits) : 0;
+  }
+
   /// The forms of a group, for pictures.
   List<CachePicture.Form> picture(int group) {
     SlabLayout slab = exact.get(group);

@@ -55,6 +55,26 @@ public final class BlockTable {
     System.arraycopy(refs[form], first, destination, offset + sinkBlocks(), end - first);
   }
 
+  /// Writes the form in which queries read each entry, where temperature decides: the coolest in
+  /// which the sequence holds the block.
+  public void copyReadForms(int[] destination, int offset) {
+    int entry = offset;
+    for (int i = 0; i < end; i++) {
+      if (i < sinkBlocks() || i >= first) {
+        destination[entry++] = readForm(i);
+      }
+    }
+  }
+
+  /// The coolest form in which the sequence holds a block.
+  int readForm(int index) {
+    int form = cooledForms();
+    while (form > 0 && !shows(index, form)) {
+      form--;
+    }
+    return form;
+  }
+
   /// The block at a logical index, or null where it was freed.
   @Nullable Block block(int index) {
     return blocks[index];

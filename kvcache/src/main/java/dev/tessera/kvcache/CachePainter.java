@@ -12,11 +12,14 @@ import org.jspecify.annotations.Nullable;
 /// Takes a picture of the cache: every block once, whether the tree or a sequence has it.
 final class CachePainter {
   private final PrefixTree tree;
+  private final @Nullable HeatCooler temperature;
   private final Set<Block> seen = Collections.newSetFromMap(new IdentityHashMap<>());
   private final List<List<CachePicture.Block>> blocks = new ArrayList<>(); // [groups]
 
-  CachePainter(PrefixTree tree) {
+  /// @param temperature that knows the heat of blocks; null where that decides nothing
+  CachePainter(PrefixTree tree, @Nullable HeatCooler temperature) {
     this.tree = tree;
+    this.temperature = temperature;
   }
 
   List<CachePicture.Group> groups(
@@ -68,6 +71,7 @@ final class CachePainter {
                 references,
                 tails,
                 block.node != null,
-                block.isReferenced() ? 0 : tree.age(block)));
+                block.isReferenced() ? 0 : tree.age(block),
+                temperature == null ? null : temperature.heat(block)));
   }
 }

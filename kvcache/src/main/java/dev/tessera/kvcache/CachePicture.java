@@ -1,6 +1,7 @@
 package dev.tessera.kvcache;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// The cache, block by block, for pictures: where memory is and in which form, and nothing of what
 /// it holds.
@@ -31,6 +32,7 @@ public record CachePicture(String policy, KvStats stats, List<Group> groups) {
   /// @param tails that need it, by entry of `forms`
   /// @param isShared whether later prompts can find it
   /// @param idle how many events of the cache ago its last reference went; 0 while it has one
+  /// @param heat the attention that it gets; null where that decides nothing
   public record Block(
       long id,
       int index,
@@ -38,5 +40,6 @@ public record CachePicture(String policy, KvStats stats, List<Group> groups) {
       List<Integer> references,
       List<Integer> tails,
       boolean isShared,
-      long idle) {}
+      long idle,
+      @Nullable Float heat) {}
 }

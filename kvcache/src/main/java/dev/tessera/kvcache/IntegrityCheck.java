@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 final class IntegrityCheck {
   private final KvGeometry geometry;
   private final CoolingRule rule;
+  private final boolean byTemperature;
   private final MemoryBudget budget;
   private final BlockPool pool;
   private final PrefixTree tree;
@@ -23,9 +24,15 @@ final class IntegrityCheck {
   private final Map<PrefixNode, Integer> children = new HashMap<>();
 
   IntegrityCheck(
-      KvGeometry geometry, CoolingRule rule, MemoryBudget budget, BlockPool pool, PrefixTree tree) {
+      KvGeometry geometry,
+      CoolingRule rule,
+      boolean byTemperature,
+      MemoryBudget budget,
+      BlockPool pool,
+      PrefixTree tree) {
     this.geometry = geometry;
     this.rule = rule;
+    this.byTemperature = byTemperature;
     this.budget = budget;
     this.pool = pool;
     this.tree = tree;
@@ -90,6 +97,12 @@ final class IntegrityCheck {
     }
     int next = sequence.computedTokens / TileShape.BLOCK_TOKENS;
     int end = table.end();
+    if (byTemperature) {
+      int form = table.readForm(block.index());
+      require(table.shows(block.index(), form) && block.isReady(form), "not held", block);
+      require(form <= rule.form(next, block.index()), "too young for form " + form, block);
+      return;
+    }
     if (next < end) {
       for (int query = Math.max(next, block.index()); query < end; query++) {
         int form = rule.form(query, block.index());

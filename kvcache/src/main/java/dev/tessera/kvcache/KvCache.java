@@ -15,17 +15,17 @@ import org.jspecify.annotations.Nullable;
 /// blocks for the tokens to come and [#publish] what was computed, and [#release] in the end. Not
 /// safe for several threads: the engine's alone uses it.
 ///
-/// Where blocks cool, a reservation for queries in a block makes room for every form that these
-/// will read and that is not there. [#takeCoolings] says what the step has to fill; when it is
-/// published, a sequence lets go of the forms that its queries have done with. So a block that
+/// Where blocks cool with age, a reservation for queries in a block makes room for every form that
+/// these will read and that is not there. [#takeCoolings] says what the step has to fill; when it
+/// is published, a sequence lets go of the forms that its queries have done with. So a block that
 /// cools inside a chunk exists in both forms until the chunk ends, and which form a query reads is
-/// [CoolingRule]'s to say and nobody else's.
+/// [CoolingRule]'s to say and nobody else's. Where they cool by temperature, [HeatCooler] decides,
+/// from one step to the next.
 public final class KvCache {
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
   private final KvGeometry geometry;
   private final BlockForms forms;
-  private final CoolingRule rule;
   private final KvPolicy policy;
   private final byte[] fingerprint;
   private final String formats;
@@ -38,11 +38,12 @@ public final class KvCache {
   private final FormatCensus census;
   private final Set<SequenceCache> live = Collections.newSetFromMap(new IdentityHashMap<>());
   private final PendingCoolings coolings;
+  private final Holds holds;
+  private final PrefixForms needed;
+  private final Cooler cooler;
+  private final @Nullable HeatCooler temperature; // the same, where it is one
   private long queryTokens;
   private long hitTokens;
-
-  /// A form that a table came to show.
-  private record Hold(BlockTable table, int index, int form) {}
 
   /// @param forms in which blocks may exist; made from `policy`
   /// @param fingerprint of the model
@@ -72,17 +73,22 @@ public final class KvCache {
     }
     this.geometry = geometry;
     this.forms = forms;
-    this.rule = forms.rule();
     this.policy = policy;
     this.fingerprint = fingerprint.clone();
     this.formats = forms.describe();
     long[][] slabBytes = forms.slabBytes();
-    this.footprint = new Footprint(geometry.groups(), rule, slabBytes);
+    this.footprint = new Footprint(geometry.groups(), forms.rule(), slabBytes);
     this.budget = budget;
     this.pool = new BlockPool(slabBytes, budget, discard);
     this.tree = new PrefixTree(geometry, pool, below == null ? null : new TierWriter(below, pool));
     this.coolings = new PendingCoolings(tree);
-    this.finder = new PrefixFinder(geometry, forms, tree);
+    this.holds = new Holds(tree);
+    CoolingRule rule = forms.rule();
+    this.needed = policy.byTemperature() ? new FormsByHeat(rule) : new FormsByAge(rule);
+    this.temperature =
+        policy.byTemperature() ? new HeatCooler(forms, pool, tree, holds, coolings) : null;
+    this.cooler = temperature != null ? temperature : new AgeCooler(rule, tree, holds, coolings);
+    this.finder = new PrefixFinder(geometry, forms, needed, tree);
     this.below = below == null ? null : new TierReader(below, pool, tree, finder);
     this.census = new FormatCensus(forms);
   }
@@ -107,7 +113,14 @@ public final class KvCache {
   /// The longest cached prefix of the first `count` tokens that every layer group can go on from.
   /// The last token is never part of it: its logits have to be computed.
   public PrefixMatch match(HashChain chain, int[] tokens, int count) {
-    return new PrefixMatch(chain, finder.find(chain, tokens, (count - 1) / BLOCK));
+    PrefixMatch match = new PrefixMatch(chain, finder.find(chain, tokens, (count - 1) / BLOCK));
+    // A step of coolings must always be possible, however hot what was found is.
+    while (temperature != null
+        && !match.nodes().isEmpty()
+        && bytesToOpen(match, match.tokens()) + temperature.spareBytes() > availableBytes()) {
+      match = new PrefixMatch(chain, finder.find(chain, tokens, match.nodes().size() - 1));
+    }
+    return match;
   }
 
   /// Sends for the longest prefix of the first `count` tokens that the tier below can help to go on
@@ -184,6 +197,11 @@ public final class KvCache {
     return budget.limitBytes() - pool.referencedBytes();
   }
 
+  /// Bytes that would be available if all that live sequences hold were as cool as it may be.
+  public long reachableBytes() {
+    return availableBytes() + cooler.reclaimableBytes(live);
+  }
+
   /// Begins a sequence with the blocks of a match.
   public SequenceCache open(PrefixMatch match) {
     BlockTable[] tables = new BlockTable[geometry.groups().size()];
@@ -196,7 +214,10 @@ public final class KvCache {
           table.appendGap();
         } else {
           table.append(block);
-          hold(table, node.index, formToHold(block, match));
+          Holds.Hold ignored = holds.take(table, node.index, formToHold(block, match));
+          if (temperature != null) {
+            temperature.noteHit(block);
+          }
         }
       }
       table.setFirst(Windows.firstVisible(group, match.tokens()));
@@ -208,6 +229,7 @@ public final class KvCache {
       tree.touchTail(sequence.tip);
     }
     live.add(sequence);
+    cooler.sequencesChanged();
     return sequence;
   }
 
@@ -219,30 +241,12 @@ public final class KvCache {
   private int formToHold(Block block, PrefixMatch match) {
     int form =
         forms.cools(block.group())
-            ? PrefixFinder.formToHold(rule, block, match.nodes().size())
+            ? needed.toHold(block.readyForms(), block.index(), match.nodes().size())
             : BlockRef.EXACT;
     if (form < 0) {
       throw new IllegalStateException(block + " has changed since it was matched");
     }
     return form;
-  }
-
-  private void hold(BlockTable table, int index, int form) {
-    tree.retain(table.present(index), form);
-    table.show(index, form);
-  }
-
-  private void letGo(BlockTable table, int index, int form, long now) {
-    if (table.shows(index, form)) {
-      table.hide(index, form);
-      tree.release(table.present(index), form, now);
-    }
-  }
-
-  private void letGo(BlockTable table, int index, long now) {
-    for (int form = 0; form <= table.cooledForms(); form++) {
-      letGo(table, index, form, now);
-    }
   }
 
   /// Counts a lookup for the statistics: once per request, whatever is retried.
@@ -258,21 +262,23 @@ public final class KvCache {
   public int reserve(SequenceCache sequence, int tokens) {
     requireOpen(sequence);
     int target = Math.addExact(sequence.computedTokens, tokens);
-    while (sequence.reservedTokens() < target && appendBlock(sequence)) {}
+    while (sequence.reservedTokens() < target
+        && cooler.mayAppend(live, Math.ceilDiv(target - sequence.reservedTokens(), BLOCK))
+        && appendBlock(sequence)) {}
     return Math.min(tokens, sequence.reservedTokens() - sequence.computedTokens);
   }
 
   private boolean appendBlock(SequenceCache sequence) {
     int index = sequence.tables[0].end();
-    List<Hold> held = new ArrayList<>();
+    List<Holds.Hold> held = new ArrayList<>();
     for (int g = 0; g < sequence.tables.length; g++) {
       BlockTable table = sequence.tables[g];
       Block block = tree.allocate(g, index, BlockRef.EXACT);
       if (block != null) {
         table.append(block);
-        hold(table, index, BlockRef.EXACT);
+        Holds.Hold ignored = holds.take(table, index, BlockRef.EXACT);
       }
-      if (block == null || !coolFor(table, index, held)) {
+      if (block == null || !cooler.append(table, index, held)) {
         takeBack(sequence, index, held);
         return false;
       }
@@ -280,31 +286,13 @@ public final class KvCache {
     return true;
   }
 
-  /// Makes the blocks that queries in block `queryBlock` are the first to read in some form exist
-  /// in it.
-  private boolean coolFor(BlockTable table, int queryBlock, List<Hold> held) {
-    for (int form = 1; form <= table.cooledForms(); form++) {
-      int index = rule.newest(form, queryBlock);
-      if (index < rule.firstBlocks() || table.shows(index, form)) {
-        continue;
-      }
-      Block block = table.present(index);
-      if (!block.has(form) && !coolings.reserve(block, form)) {
-        return false;
-      }
-      hold(table, index, form);
-      held.add(new Hold(table, index, form));
-    }
-    return true;
-  }
-
   /// Undoes what was done to append block `index`.
-  private void takeBack(SequenceCache sequence, int index, List<Hold> held) {
+  private void takeBack(SequenceCache sequence, int index, List<Holds.Hold> held) {
     long now = tree.tick();
-    held.forEach(hold -> letGo(hold.table, hold.index, hold.form, now));
+    held.forEach(hold -> holds.letGo(hold.table(), hold.index(), hold.form(), now));
     for (BlockTable table : sequence.tables) {
       if (table.end() > index) {
-        letGo(table, index, now);
+        holds.letGo(table, index, now);
         table.removeLast();
       }
     }
@@ -314,7 +302,41 @@ public final class KvCache {
   /// Hands over what the next step has to cool, blocks in order and each one's forms in order. The
   /// caller sees to it that a step fills them before anything is published.
   public List<Cooling> takeCoolings() {
+    cooler.beforeStep(live);
     return coolings.take();
+  }
+
+  /// Says that the step which the coolings were taken for has been computed: before anything of it
+  /// is published.
+  public void endStep() {
+    cooler.afterStep();
+  }
+
+  /// Whether a sequence did not get what it wanted to reserve because blocks are to cool first: the
+  /// next step will make room, if need be one that computes nothing.
+  public boolean makesRoom() {
+    return cooler.makesRoom(live);
+  }
+
+  /// Forms besides the exact one in which blocks of a group may exist.
+  public int cooledForms(int group) {
+    return pool.forms(group) - 1;
+  }
+
+  /// Whether temperature decides in which form queries read a block. Then the tables say it, and
+  /// the cache wants to know now and then what attention blocks get.
+  public boolean byTemperature() {
+    return temperature != null;
+  }
+
+  /// Takes note of the attention that a sequence's query gave to the blocks of a group.
+  ///
+  /// @param shares from 0 to 1, by logical block
+  public void noteMass(SequenceCache sequence, int group, float[] shares) {
+    requireOpen(sequence);
+    if (temperature != null) {
+      temperature.noteMass(sequence.tables[group], shares);
+    }
   }
 
   /// Says that the keys and values of the first `computedTokens` tokens are in the cache. Full
@@ -334,7 +356,7 @@ public final class KvCache {
     for (LayerGroup group : geometry.groups()) {
       passWindow(group, sequence.tables[group.id()], computedTokens);
     }
-    settle(sequence);
+    cooler.settle(sequence);
     tree.trimTails();
   }
 
@@ -368,26 +390,10 @@ public final class KvCache {
     if (first > table.firstBlock()) {
       long now = tree.tick();
       for (int i = Math.max(table.firstBlock(), table.keptSinkBlocks()); i < first; i++) {
-        letGo(table, i, now);
+        holds.letGo(table, i, now);
         table.remove(i);
       }
       table.setFirst(first);
-    }
-  }
-
-  /// Lets go of the forms that only queries in blocks which are done with have read.
-  private void settle(SequenceCache sequence) {
-    int reached = Math.min(sequence.computedTokens / BLOCK, sequence.tables[0].end() - 1);
-    for (; sequence.settledBlocks <= reached; sequence.settledBlocks++) {
-      long now = tree.tick();
-      for (BlockTable table : sequence.tables) {
-        for (int form = 1; form <= table.cooledForms(); form++) {
-          int index = rule.newest(form, sequence.settledBlocks);
-          for (int older = 0; older < form && index >= rule.firstBlocks(); older++) {
-            letGo(table, index, older, now);
-          }
-        }
-      }
     }
   }
 
@@ -414,7 +420,7 @@ public final class KvCache {
     for (BlockTable table : sequence.tables) {
       for (int i = 0; i < table.end(); i++) {
         if (table.block(i) != null) {
-          letGo(table, i, now);
+          holds.letGo(table, i, now);
           table.remove(i);
         }
       }
@@ -424,6 +430,7 @@ public final class KvCache {
     sequence.tip = null;
     sequence.open = false;
     live.remove(sequence);
+    cooler.sequencesChanged();
   }
 
   private static void requireOpen(SequenceCache sequence) {
@@ -472,14 +479,15 @@ public final class KvCache {
   /// The cache as it is, block by block.
   public CachePicture picture() {
     return new CachePicture(
-        policy.text(), stats(), new CachePainter(tree).groups(geometry, forms, live));
+        policy.text(), stats(), new CachePainter(tree, temperature).groups(geometry, forms, live));
   }
 
   /// Counts everything anew and compares.
   ///
   /// @throws IllegalStateException naming the first thing that does not add up
   public void checkIntegrity() {
-    new IntegrityCheck(geometry, rule, budget, pool, tree).run(live);
+    new IntegrityCheck(geometry, forms.rule(), policy.byTemperature(), budget, pool, tree)
+        .run(live);
   }
 
   /// Sequences that are open.

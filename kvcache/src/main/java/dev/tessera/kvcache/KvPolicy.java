@@ -19,16 +19,32 @@ import org.jspecify.annotations.Nullable;
 /// @param keys rungs of the keys between those
 /// @param values the same for values
 /// @param layers what single layers have instead
+/// @param byTemperature whether heat and pressure decide when a tile cools, its age only how soon
+///   it may
 public record KvPolicy(
     int firstTokens,
     int lastTokens,
     Ladder keys,
     Ladder values,
-    SortedMap<Integer, LayerLadders> layers) {
+    SortedMap<Integer, LayerLadders> layers,
+    boolean byTemperature) {
+
+  /// What the texts of policies by temperature begin with.
+  static final String TEMPERATURE = "temperature:";
 
   /// Every tile as it was computed.
   public static final KvPolicy EXACT =
       new KvPolicy(0, 0, Ladder.EXACT, Ladder.EXACT, new TreeMap<>());
+
+  /// A policy by age alone.
+  public KvPolicy(
+      int firstTokens,
+      int lastTokens,
+      Ladder keys,
+      Ladder values,
+      SortedMap<Integer, LayerLadders> layers) {
+    this(firstTokens, lastTokens, keys, values, layers, false);
+  }
 
   /// The ladders of one layer.
   public record LayerLadders(Ladder keys, Ladder values) {}
@@ -41,6 +57,7 @@ public record KvPolicy(
     if (keys.isExact() && values.isExact() && layers.isEmpty()) {
       firstTokens = 0;
       lastTokens = 0;
+      byTemperature = false;
     }
     requireBlocks("first", firstTokens);
     requireBlocks("last", lastTokens);
@@ -108,7 +125,11 @@ public record KvPolicy(
       return "exact";
     }
     StringBuilder text = new StringBuilder();
-    text.append("exact:first=").append(firstTokens).append(",last=").append(lastTokens);
+    text.append(byTemperature ? TEMPERATURE : "")
+        .append("exact:first=")
+        .append(firstTokens)
+        .append(",last=")
+        .append(lastTokens);
     append(text, "k", Ladder.EXACT, keys);
     append(text, "v", Ladder.EXACT, values);
     int next = 0;

@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /// Reads a cache policy, for example `exact:first=64,last=256;k=s3+1,v=p3;layers.0=i8`.
 ///
 /// ```
-/// setting = preset | "auto" [ ":" ( "bits" | "kl" ) "=" decimal ] | policy | format
+/// setting = [ "temperature:" ] ( preset | policy | format )
+///         | "auto" [ ":" ( "bits" | "kl" ) "=" decimal ]
 /// preset  = "near-lossless" | "balanced" | "small"
 /// policy  = "exact" [ ":" bound { "," bound } ] { ( ";" | "," ) clause }
 /// bound   = ( "first" | "last" ) "=" number
@@ -28,7 +29,7 @@ import org.jspecify.annotations.Nullable;
 /// first rung of a ladder begins where `last` ends, each further one where its `@` says, and they
 /// may only go down within the planes (p) or within the spectral planes (s). Clauses hold in their
 /// order: a later one replaces an earlier one. Values have neither the formats s, lr and c nor
-/// spared tokens (`+`).
+/// spared tokens (`+`). After `temperature:` ages say how soon a tile may cool, not when it does.
 public final class KvPolicyParser {
 
   /// What a preset's name stands for.
@@ -52,13 +53,16 @@ public final class KvPolicyParser {
   private record Written(Rung rung, int age, int at) {}
 
   private final String text;
+  private final int start; // of what follows "temperature:"
   private int at;
   private int first = FIRST;
   private int last = LAST;
   private int lastAt = -1;
 
-  private KvPolicyParser(String text) {
+  private KvPolicyParser(String text, int start) {
     this.text = text;
+    this.start = start;
+    this.at = start;
   }
 
   /// What a text asks for.
@@ -69,26 +73,33 @@ public final class KvPolicyParser {
       throw new IllegalArgumentException(
           "cache policy of %,d characters; at most %,d".formatted(text.length(), MAX_CHARACTERS));
     }
-    String preset = PRESETS.get(text);
-    return new KvPolicyParser(preset == null ? text : preset).setting();
+    int start = text.startsWith(KvPolicy.TEMPERATURE) ? KvPolicy.TEMPERATURE.length() : 0;
+    String preset = PRESETS.get(text.substring(start));
+    String whole = preset == null ? text : text.substring(0, start) + preset;
+    return new KvPolicyParser(whole, start).setting();
   }
 
   private PolicySetting setting() {
     return switch (name()) {
       case "exact" -> new PolicySetting.Fixed(policy());
-      case "auto" -> auto();
+      case "auto" -> {
+        if (start > 0) {
+          throw expected("a policy, a preset or a format", start);
+        }
+        yield auto();
+      }
       default -> new PolicySetting.Fixed(everywhere());
     };
   }
 
   /// One format in keys and values.
   private KvPolicy everywhere() {
-    if (!isFormat(text)) {
+    if (!isFormat(text.substring(start))) {
       throw expected(
           "\"exact\", \"auto\", one of the presets near-lossless, balanced and small, or a format",
-          0);
+          start);
     }
-    at = 0;
+    at = start;
     List<Written> rungs = List.of(rung());
     return policy(ladder(rungs, true), ladder(rungs, false), new TreeMap<>());
   }
@@ -175,7 +186,10 @@ public final class KvPolicyParser {
 
   private KvPolicy policy(
       Ladder keys, Ladder values, SortedMap<Integer, KvPolicy.LayerLadders> layers) {
-    KvPolicy policy = new KvPolicy(first, last, keys, values, layers);
+    KvPolicy policy = new KvPolicy(first, last, keys, values, layers, start > 0);
+    if (start > 0 && policy.isExact()) {
+      throw expected("a policy by which something cools", start);
+    }
     if (policy.ages().size() >= BlockRef.MAX_FORMS) {
       throw new IllegalArgumentException(
           "cache policy \"%s\": rungs begin at %d different ages; there may be %d"

@@ -2,25 +2,28 @@ package dev.tessera.kvcache;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /// Finds the longest cached prefix that a sequence can go on from.
 ///
-/// A border after n blocks serves if the first query behind it finds everything that it reads, in
-/// the form in which it reads it: in window groups the blocks in the window and the sinks; in
-/// groups that cool the exact blocks before the border, and each older one in the form of its age.
-/// The newest block of a form may lack it, where what it is made from is there: that is where the
-/// sequence which left the prefix behind had got to.
+/// A border after n blocks serves if the first query behind it finds everything that it reads, in a
+/// form in which it can read it: in window groups the blocks in the window and the sinks; in groups
+/// that cool what [PrefixForms] says, which always is the exact blocks before the border and, of
+/// each older one, a form that it is old enough for.
 final class PrefixFinder {
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
   private final KvGeometry geometry;
   private final BlockForms forms;
+  private final PrefixForms needed;
   private final PrefixTree tree;
 
-  PrefixFinder(KvGeometry geometry, BlockForms forms, PrefixTree tree) {
+  /// @param needed of the blocks of a group that cools
+  PrefixFinder(KvGeometry geometry, BlockForms forms, PrefixForms needed, PrefixTree tree) {
     this.geometry = geometry;
     this.forms = forms;
+    this.needed = needed;
     this.tree = tree;
   }
 
@@ -69,18 +72,20 @@ final class PrefixFinder {
   /// nothing where all layers see everything and stay exact, or where some of it is gone already.
   List<PrefixNode.Held> tail(PrefixNode tip) {
     int border = tip.index + 1;
-    CoolingRule rule = forms.rule();
     List<PrefixNode.Held> tail = new ArrayList<>();
     for (LayerGroup group : geometry.groups()) {
       boolean cools = forms.cools(group.id());
       if (group.isFull() && !cools) {
         continue;
       }
-      int oldest = cools ? Math.max(rule.firstBlocks(), rule.newest(rule.forms(), border)) : 0;
+      int oldest = cools ? needed.oldestKept(border) : 0;
       for (PrefixNode node = tip; node != null && node.index >= oldest; node = node.parent) {
         if (Windows.isVisible(group, node.index, border * BLOCK)) {
           Block block = node.blocks[group.id()];
-          int form = block == null ? -1 : cools ? formToHold(rule, block, border) : 0;
+          int form =
+              block == null
+                  ? -1
+                  : cools ? needed.toHold(block.readyForms(), node.index, border) : 0;
           if (block == null || form < 0) {
             return List.of();
           }
@@ -108,8 +113,7 @@ final class PrefixFinder {
       for (LayerGroup group : geometry.groups()) {
         int id = group.id();
         if (Windows.isVisible(group, i, length * BLOCK)) {
-          int form =
-              forms.cools(id) ? formToHold(forms.rule(), either[id][i], i, length) : BlockRef.EXACT;
+          int form = forms.cools(id) ? needed.toHold(either[id][i], i, length) : BlockRef.EXACT;
           if ((here[id][i] >>> form & 1) == 0) {
             missing.add(new Recall.Missing(i, new SlabKey(chain.get(i), id, form)));
           }
@@ -152,22 +156,22 @@ final class PrefixFinder {
   ///
   /// @param ready `[groups][blocks]` forms that are there, a bit each
   private int longest(int[][] ready, int blocks) {
-    List<Runs> runs = new ArrayList<>();
+    List<IntPredicate> cooling = new ArrayList<>();
     for (LayerGroup group : geometry.groups()) {
       if (forms.cools(group.id())) {
-        runs.add(new Runs(ready[group.id()], blocks, forms.rule()));
+        cooling.add(needed.serving(ready[group.id()], blocks));
       }
     }
     int length = blocks;
-    while (length > 0 && !serves(ready, runs, length)) {
+    while (length > 0 && !serves(ready, cooling, length)) {
       length--;
     }
     return length;
   }
 
-  private boolean serves(int[][] ready, List<Runs> runs, int length) {
-    for (Runs group : runs) {
-      if (!group.serve(length)) {
+  private boolean serves(int[][] ready, List<IntPredicate> cooling, int length) {
+    for (IntPredicate group : cooling) {
+      if (!group.test(length)) {
         return false;
       }
     }
@@ -190,74 +194,5 @@ final class PrefixFinder {
       }
     }
     return true;
-  }
-
-  /// The form to hold of a block for queries in block `queryBlock` and behind: the one that they
-  /// read, or where that one is not there, the one that it is made from. -1 if neither is there.
-  static int formToHold(CoolingRule rule, Block block, int queryBlock) {
-    return formToHold(rule, block.readyForms(), block.index(), queryBlock);
-  }
-
-  /// @param ready forms that are there, a bit each
-  /// @param index of the block
-  private static int formToHold(CoolingRule rule, int ready, int index, int queryBlock) {
-    int form = rule.form(queryBlock, index);
-    if (isReady(ready, form)) {
-      return form;
-    }
-    int before = form == 0 ? 0 : rule.form(queryBlock - 1, index);
-    if (before == form) {
-      return -1;
-    }
-    if (isReady(ready, before)) {
-      return before;
-    }
-    return isReady(ready, BlockRef.EXACT) ? BlockRef.EXACT : -1;
-  }
-
-  private static boolean isReady(int ready, int form) {
-    return (ready >>> form & 1) != 0;
-  }
-
-  /// How many blocks in a row, up to each one of a path, are there in each form.
-  private static final class Runs {
-    private final int[] ready; // [blocks], a bit per form
-    private final CoolingRule rule;
-    private final int[][] runs; // [forms][blocks]
-
-    Runs(int[] ready, int blocks, CoolingRule rule) {
-      this.ready = ready;
-      this.rule = rule;
-      this.runs = new int[1 + rule.forms()][blocks];
-      for (int i = 0; i < blocks; i++) {
-        for (int form = 0; form < runs.length; form++) {
-          runs[form][i] = isReady(ready[i], form) ? 1 + (i == 0 ? 0 : runs[form][i - 1]) : 0;
-        }
-      }
-    }
-
-    boolean serve(int length) {
-      int first = Math.min(rule.firstBlocks(), length);
-      if (first > 0 && runs[BlockRef.EXACT][first - 1] < first) {
-        return false;
-      }
-      int end = length; // one past the newest block that is read in the form
-      for (int form = 0; form < runs.length && end > first; form++) {
-        boolean coolest = form == rule.forms();
-        int from = coolest ? first : Math.max(first, length - rule.ageBlocks().get(form));
-        int settled = end;
-        if (form > 0) {
-          if (formToHold(rule, ready[end - 1], end - 1, length) < 0) {
-            return false;
-          }
-          settled--;
-        }
-        if (settled > from && runs[form][settled - 1] < settled - from) {
-          return false;
-        }
-        end = from;
-      }
-      return true;
-    }
   }
 }

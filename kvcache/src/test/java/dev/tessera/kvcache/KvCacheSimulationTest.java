@@ -64,6 +64,25 @@ final class KvCacheSimulationTest {
               Fixtures.window(1, 100, 0),
               new LayerGroup(2, List.of(2), 0, 0)));
     }
+    for (int seed = 70; seed < 82; seed++) {
+      worlds.add(
+          new World(
+              seed,
+              9 + random.nextInt(20),
+              "temperature:" + Policies.randomText(random, 1, true),
+              seed % 3 == 0 ? 1_000 : 0,
+              full));
+    }
+    for (int seed = 90; seed < 94; seed++) {
+      worlds.add(
+          new World(
+              seed,
+              20 + random.nextInt(30),
+              "temperature:" + Policies.randomText(random, 3, false),
+              full,
+              Fixtures.window(1, 100, 0),
+              new LayerGroup(2, List.of(2), 0, 0)));
+    }
     worlds.add(new World(40, 12, "exact", 500, full));
     worlds.add(new World(41, 12, "exact", 30, full));
     worlds.add(new World(42, 24, "exact", 500, full, Fixtures.window(1, 100, 0)));
@@ -118,12 +137,14 @@ final class KvCacheSimulationTest {
   private final Map<Long, long[]> memory = new HashMap<>(); // group, form and slab -> [64]
   private final List<Live> live = new ArrayList<>();
   private World world;
+  private KvPolicy policy;
   private CoolingRule rule;
   private KvCache cache;
   private Random random;
   private int hits;
   private int refusals;
   private int coolings;
+  private int roomMade;
   private ForgetfulTier tier;
   private final Map<Recall, Live> recalls = new HashMap<>(); // on their way, and for what
   private int recalledTokens;
@@ -150,7 +171,7 @@ final class KvCacheSimulationTest {
   @MethodSource("worlds")
   void everyQueryReadsItsOwnTokensInTheRightForm(World world) {
     this.world = world;
-    KvPolicy policy = ((PolicySetting.Fixed) KvPolicyParser.parse(world.policy())).policy();
+    policy = ((PolicySetting.Fixed) KvPolicyParser.parse(world.policy())).policy();
     rule = policy.rule();
     long budget = world.slabs() * Fixtures.SLAB;
     random = new Random(world.seed());
@@ -189,6 +210,9 @@ final class KvCacheSimulationTest {
     assertTrue(refusals > 0 || world.slabs() >= 30, "memory was never short");
     FormPlan plan = FormPlan.of(policy, Fixtures.geometry(world.groups()));
     boolean cools = Stream.of(world.groups()).anyMatch(plan::cools);
+    assertTrue(
+        roomMade > 0 || !cools || !policy.byTemperature() || world.slabs() >= 20,
+        "nobody waited for room");
     assertTrue(coolings > 100 || !cools, "only " + coolings + " coolings");
     live.forEach(one -> cache.release(one.cache));
     cache.checkIntegrity();
@@ -256,7 +280,9 @@ final class KvCacheSimulationTest {
         int tokens = cache.reserve(one.cache, wanted);
         assertTrue(tokens <= wanted && tokens >= 0);
         refusals += tokens < wanted ? 1 : 0;
-        refused |= tokens == 0;
+        boolean waits = tokens == 0 && cache.makesRoom();
+        roomMade += waits ? 1 : 0;
+        refused |= tokens == 0 && !waits;
         granted.put(one, tokens);
       }
       cache.checkIntegrity();
@@ -275,6 +301,11 @@ final class KvCacheSimulationTest {
       coolings++;
     }
     granted.forEach(this::read);
+    cache.checkIntegrity();
+    cache.endStep();
+    if (policy.byTemperature() && random.nextInt(3) == 0) {
+      granted.keySet().forEach(this::noteMass);
+    }
     granted.forEach(
         (one, tokens) -> {
           cache.publish(one.cache, one.tokens, one.cache.computedTokens() + tokens);
@@ -309,8 +340,7 @@ final class KvCacheSimulationTest {
           boolean visible =
               group.isFull() || position > query - group.window() || position < group.sinkTokens();
           if (visible) {
-            boolean cools = one.cache.table(group.id()).cooledForms() > 0;
-            int form = cools ? rule.form(query / 64, position / 64) : BlockRef.EXACT;
+            int form = form(one, group, computed, query, position);
             long[] slab = memory.get(key(group.id(), ref(one, group, position / 64, form)));
             assertEquals(one.written[position], slab[position % 64], "group " + group.id());
           }
@@ -319,12 +349,40 @@ final class KvCacheSimulationTest {
     }
   }
 
+  private int form(Live one, LayerGroup group, int computed, int query, int position) {
+    BlockTable table = one.cache.table(group.id());
+    if (!policy.byTemperature()) {
+      return table.cooledForms() > 0 ? rule.form(query / 64, position / 64) : BlockRef.EXACT;
+    }
+    int[] forms = new int[table.entries()];
+    table.copyReadForms(forms, 0);
+    int form = forms[entry(table, position / 64)];
+    assertTrue(form <= rule.form(computed / 64, position / 64), "too young for form " + form);
+    return form;
+  }
+
+  private void noteMass(Live one) {
+    for (LayerGroup group : world.groups()) {
+      BlockTable table = one.cache.table(group.id());
+      if (table.cooledForms() > 0) {
+        float[] shares = new float[table.end()];
+        for (int i = 0; i < shares.length; i++) {
+          shares[i] = random.nextFloat();
+        }
+        cache.noteMass(one.cache, group.id(), shares);
+      }
+    }
+  }
+
+  private static int entry(BlockTable table, int block) {
+    return block < table.sinkBlocks() ? block : block - table.firstBlock() + table.sinkBlocks();
+  }
+
   private static int ref(Live one, LayerGroup group, int block, int form) {
     BlockTable table = one.cache.table(group.id());
     int[] refs = new int[table.entries()];
     table.copyRefs(form, refs, 0);
-    int entry =
-        block < table.sinkBlocks() ? block : block - table.firstBlock() + table.sinkBlocks();
+    int entry = entry(table, block);
     assertNotEquals(BlockRef.NONE, refs[entry], "block " + block + " in form " + form);
     assertEquals(form, BlockRef.form(refs[entry]));
     return refs[entry];

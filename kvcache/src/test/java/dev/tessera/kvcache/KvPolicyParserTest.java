@@ -66,7 +66,10 @@ final class KvPolicyParserTest {
         "p3 | exact:first=64,last=256;k=p3;v=p3",
         "near-lossless | exact:first=64,last=256;k=s4+1;v=p4",
         "balanced | exact:first=64,last=256;k=s3+1;v=p3",
-        "small | exact:first=64,last=256;k=s2+2;v=p2"
+        "small | exact:first=64,last=256;k=s2+2;v=p2",
+        "temperature:small | temperature:exact:first=64,last=256;k=s2+2;v=p2",
+        "temperature:i8 | temperature:exact:first=64,last=256;k=i8;v=i8",
+        "temperature:exact:last=128;k=p4,p3@300 | temperature:exact:first=64,last=128;k=p4,p3@320"
       })
   void writesEveryPolicyInOneWay(String text, String canonical) {
     if (canonical == null) {
@@ -156,6 +159,11 @@ final class KvPolicyParserTest {
         "nearlossless | 1 | near-lossless",
         "balanced:last=64 | 1 | near-lossless",
         "temperature | 1 | near-lossless",
+        "temperature: | 13 | near-lossless",
+        "temperature:auto | 13 | a policy, a preset or a format",
+        "temperature:exact | 13 | something cools",
+        "temperature:exact;k=q4 | 21 | p5 to p2",
+        "temperature:temperature:small | 13 | near-lossless",
         "s4 | 1 | a format of values",
         "p4;k=p3 | 1 | a format",
         "auto: | 6 | bits=",

@@ -147,7 +147,7 @@ final class NativeDecoder implements AutoCloseable {
     if (forms != null) {
       forms.batch(batch, upload::put);
     }
-    massMemory.prepare(batch, forms == null ? CooledForms.NONE : forms.announced());
+    massMemory.prepare(batch);
     functions.batch(
         address,
         batch.rows(),
@@ -226,8 +226,8 @@ final class NativeDecoder implements AutoCloseable {
   }
 
   /// What the last step has measured of its attention.
-  AttentionMass mass(StepBatch batch, CooledForms cooled) {
-    var mass = new AttentionMass(batch, spec, cooled);
+  AttentionMass mass(StepBatch batch) {
+    var mass = new AttentionMass(batch, spec.kvHeads());
     massMemory.read(batch, mass);
     return mass;
   }

@@ -88,10 +88,6 @@ final class NativeForms {
     require(bytes < 0 ? -1 : 0);
   }
 
-  CooledForms announced() {
-    return forms;
-  }
-
   /// Of scratch and codes.
   long bytes() {
     return bytes;

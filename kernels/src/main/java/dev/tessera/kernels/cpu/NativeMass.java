@@ -5,7 +5,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.tessera.kernels.AttentionMass;
-import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.StepBatch;
 import java.lang.foreign.Arena;
@@ -36,8 +35,7 @@ final class NativeMass implements AutoCloseable {
     Arrays.fill(shares, MemorySegment.NULL);
   }
 
-  /// @param forms that the decoder was told
-  void prepare(StepBatch batch, CooledForms forms) {
+  void prepare(StepBatch batch) {
     if (!batch.measuresMass() && !isMeasuring) {
       return;
     }
@@ -47,7 +45,7 @@ final class NativeMass implements AutoCloseable {
     for (int group = 0; group < shares.length; group++) {
       shares[group] = MemorySegment.NULL;
       MemorySegment logs = MemorySegment.NULL;
-      if (isMeasuring && !forms.of(group).isEmpty()) {
+      if (isMeasuring && batch.tables()[group].cooled().length > 0) {
         long entries = batch.tables()[group].starts()[batch.sequences()];
         shares[group] = arena.allocate(JAVA_FLOAT, Math.max(1, spec.kvHeads() * entries));
         logs = arena.allocate(JAVA_FLOAT, Math.max(1, spec.heads() * entries));

@@ -180,7 +180,7 @@ final class NativeSession implements DecoderSession {
   public AttentionMass attentionMass() {
     requireIdle();
     StepBatch batch = measured;
-    return AttentionMass.required(batch == null ? null : decoder.mass(batch, forms));
+    return AttentionMass.required(batch == null ? null : decoder.mass(batch));
   }
 
   @Override

@@ -91,7 +91,7 @@ final class ScalarSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     batch.require(spec, limits, forms);
-    mass = batch.measuresMass() ? new AttentionMass(batch, spec, forms) : null;
+    mass = batch.measuresMass() ? new AttentionMass(batch, spec.kvHeads()) : null;
     double[] x = embed(batch.tokenIds());
     for (int layer = 0; layer < spec.layers().size(); layer++) {
       double[] attention = norm(x, WeightRole.ATTENTION_NORM, layer);

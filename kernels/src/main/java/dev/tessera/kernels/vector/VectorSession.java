@@ -137,7 +137,7 @@ final class VectorSession implements DecoderSession {
   @Override
   public void submit(StepBatch batch) {
     batch.require(spec, limits, forms);
-    mass = batch.measuresMass() ? new AttentionMass(batch, spec, forms) : null;
+    mass = batch.measuresMass() ? new AttentionMass(batch, spec.kvHeads()) : null;
     int rows = batch.rows();
     place(batch);
     embed(batch.tokenIds());

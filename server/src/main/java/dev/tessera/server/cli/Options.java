@@ -134,7 +134,8 @@ final class Options {
           "POLICY",
           "exact",
           Function.identity(),
-          "Form of the tiles: exact, or which formats they cool to with age");
+          "Form of the tiles: exact, or which formats they cool to with age (temperature:POLICY:"
+              + " when memory runs short)");
   static final Option<Long> KV_TAILS =
       new Option<>(
           "kv-cache.tail-memory",

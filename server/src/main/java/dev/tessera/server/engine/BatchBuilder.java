@@ -4,6 +4,7 @@ import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.BlockTable;
 import dev.tessera.kvcache.Cooling;
+import dev.tessera.kvcache.KvCache;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -11,13 +12,17 @@ import java.util.List;
 /// Flattens a plan into the arrays of a step.
 final class BatchBuilder {
   private final int groups;
+  private final KvCache cache;
 
-  BatchBuilder(int groups) {
+  BatchBuilder(int groups, KvCache cache) {
     this.groups = groups;
+    this.cache = cache;
   }
 
+  /// @param plan may be empty: then the step only cools
   /// @param coolings of the whole cache, in order
-  StepBatch batch(StepPlan plan, List<Cooling> coolings) {
+  /// @param measuresMass whether the attention that blocks get is wanted
+  StepBatch batch(StepPlan plan, List<Cooling> coolings, boolean measuresMass) {
     List<StepPlan.Chunk> chunks = plan.chunks();
     int[] tokenIds = new int[plan.rows()];
     int[] rowStarts = new int[chunks.size() + 1];
@@ -39,7 +44,7 @@ final class BatchBuilder {
       tables[g] = tables(chunks, g);
     }
     return new StepBatch(
-        tokenIds, rowStarts, firstPositions, tables, logitRows, coolings(coolings));
+        tokenIds, rowStarts, firstPositions, tables, logitRows, coolings(coolings), measuresMass);
   }
 
   private List<StepBatch.Coolings> coolings(List<Cooling> coolings) {
@@ -59,7 +64,7 @@ final class BatchBuilder {
     return lists;
   }
 
-  private static StepBatch.BlockTables tables(List<StepPlan.Chunk> chunks, int group) {
+  private StepBatch.BlockTables tables(List<StepPlan.Chunk> chunks, int group) {
     int[] starts = new int[chunks.size() + 1];
     int[] firstBlocks = new int[chunks.size()];
     int[] sinkBlocks = new int[chunks.size()];
@@ -69,15 +74,19 @@ final class BatchBuilder {
       firstBlocks[s] = table.firstBlock();
       sinkBlocks[s] = table.sinkBlocks();
     }
-    int forms = 1 + table(chunks.getFirst(), group).cooledForms();
+    int forms = 1 + cache.cooledForms(group);
     int[][] refs = new int[forms][starts[chunks.size()]];
+    int[] readForms = new int[cache.byTemperature() ? starts[chunks.size()] : 0];
     for (int s = 0; s < chunks.size(); s++) {
       for (int form = 0; form < forms; form++) {
         table(chunks.get(s), group).copyRefs(form, refs[form], starts[s]);
       }
+      if (cache.byTemperature()) {
+        table(chunks.get(s), group).copyReadForms(readForms, starts[s]);
+      }
     }
     return new StepBatch.BlockTables(
-        starts, firstBlocks, sinkBlocks, refs[0], Arrays.copyOfRange(refs, 1, forms));
+        starts, firstBlocks, sinkBlocks, refs[0], Arrays.copyOfRange(refs, 1, forms), readForms);
   }
 
   private static BlockTable table(StepPlan.Chunk chunk, int group) {

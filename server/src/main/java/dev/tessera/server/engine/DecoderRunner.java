@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.SampleOutcome;
@@ -21,6 +22,11 @@ final class DecoderRunner implements ModelRunner {
     session.submit(batch);
     session.await();
     return requests.isEmpty() ? List.of() : session.sample(requests);
+  }
+
+  @Override
+  public AttentionMass attentionMass() {
+    return session.attentionMass();
   }
 
   @Override

@@ -1,11 +1,14 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.CachePicture;
+import dev.tessera.kvcache.Cooling;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvStats;
+import dev.tessera.kvcache.SequenceCache;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -18,6 +21,11 @@ import org.jspecify.annotations.Nullable;
 /// Everything mutable of the engine, without its thread: a step schedules, computes, samples and
 /// hands out. One thread uses it; with a fake [ModelRunner] and a fake clock it is a simulation.
 final class EngineCore {
+
+  /// One step of so many is asked what attention blocks get, where that is of use.
+  private static final int MASS_STEPS = 8;
+
+  private final int groups;
   private final KvCache cache;
   private final ModelRunner runner;
   private final Set<Integer> endTokens;
@@ -53,7 +61,8 @@ final class EngineCore {
     this.clock = clock;
     this.recalls = new Recalls(cache, cost, clock);
     this.scheduler = new Scheduler(cache, cost, config, recalls, this::onPreempted);
-    this.batches = new BatchBuilder(groups);
+    this.groups = groups;
+    this.batches = new BatchBuilder(groups, cache);
   }
 
   boolean isIdle() {
@@ -111,6 +120,10 @@ final class EngineCore {
     long start = clock.getAsLong();
     StepPlan plan = scheduler.schedule();
     if (plan.chunks().isEmpty()) {
+      if (cache.makesRoom()) {
+        cool(plan);
+        return true;
+      }
       if (recalls.await()) {
         return true;
       }
@@ -119,7 +132,8 @@ final class EngineCore {
               .formatted(scheduler.running().size(), scheduler.waitingCount(), cache.stats()));
     }
     noteFirstSchedules(plan, start);
-    StepBatch batch = batches.batch(plan, cache.takeCoolings());
+    boolean measuresMass = cache.byTemperature() && steps % MASS_STEPS == 0;
+    StepBatch batch = batches.batch(plan, cache.takeCoolings(), measuresMass);
     List<SampleRequest> requests = batches.sampleRequests(plan);
     long submitted = clock.getAsLong();
     List<SampleOutcome> outcomes = runner.run(batch, requests);
@@ -128,6 +142,10 @@ final class EngineCore {
           outcomes.size() + " outcomes for " + requests.size() + " sample requests");
     }
     cost.observe(plan.rows(), plan.attended(), clock.getAsLong() - submitted);
+    if (measuresMass) {
+      noteMass(plan);
+    }
+    cache.endStep();
     int running = scheduler.running().size();
     complete(plan, outcomes);
     steps++;
@@ -142,6 +160,29 @@ final class EngineCore {
             scheduler.waitingCount(),
             nanos));
     return true;
+  }
+
+  /// A step that computes nothing, because there is no memory for that before something has cooled.
+  private void cool(StepPlan empty) {
+    List<Cooling> coolings = cache.takeCoolings();
+    if (!coolings.isEmpty()) {
+      List<SampleOutcome> ignored = runner.run(batches.batch(empty, coolings, false), List.of());
+    }
+    cache.endStep();
+    steps++;
+  }
+
+  /// Tells the cache what attention its blocks got from sequences that generate.
+  private void noteMass(StepPlan plan) {
+    AttentionMass mass = runner.attentionMass();
+    for (int s = 0; s < plan.chunks().size(); s++) {
+      SequenceCache sequence = plan.chunks().get(s).sequence().cache;
+      for (int group = 0; group < groups && sequence != null; group++) {
+        if (mass.measures(group, s)) {
+          cache.noteMass(sequence, group, mass.of(group, s));
+        }
+      }
+    }
   }
 
   private void noteFirstSchedules(StepPlan plan, long now) {

@@ -1,5 +1,6 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
@@ -14,6 +15,9 @@ interface ModelRunner extends AutoCloseable {
   ///
   /// @return one outcome per request, in their order
   List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests);
+
+  /// What the last step has measured of its attention; only after one that was asked to.
+  AttentionMass attentionMass();
 
   /// What coding and reading tiles has taken so far, for every format.
   default List<CodecStats> codecStats() {

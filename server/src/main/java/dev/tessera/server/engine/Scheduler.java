@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
 ///    takes.
 ///
 /// Who goes first is a matter of priority, then of arrival. Where memory is short, the last of that
-/// order loses its blocks, waits again, and is computed anew.
+/// order loses its blocks, waits again, and is computed anew. But where blocks cool by temperature,
+/// first all of them cool as far as they may, and whoever finds no room waits for it.
 final class Scheduler {
 
   /// Room that an admitted sequence must find beyond its known tokens, so that it is not preempted
@@ -95,8 +96,8 @@ final class Scheduler {
     return plan.build();
   }
 
-  /// Grants a token to every sequence that has one left. False if that took others' memory: then
-  /// nobody is to be admitted.
+  /// Grants a token to every sequence that has one left. False if that took others' memory, or has
+  /// to wait for some: then nobody is to be admitted.
   private boolean decode(StepPlanner plan) {
     int before = waiting.size();
     for (int i = 0; i < running.size(); i++) { // oldest first
@@ -105,11 +106,11 @@ final class Scheduler {
         grant(plan, sequence, 1);
       }
     }
-    return waiting.size() == before;
+    return waiting.size() == before && !cache.makesRoom();
   }
 
   /// Reserves blocks and plans as many tokens as there is room for, at least one; without any room,
-  /// the youngest sequence, perhaps this very one, loses its blocks.
+  /// the youngest sequence, perhaps this very one, loses its blocks, unless coolings make room.
   private void grant(StepPlanner plan, Sequence sequence, int tokens) {
     while (sequence.cache != null && tokens > 0) {
       int planned = plan.tokens(sequence);
@@ -118,7 +119,7 @@ final class Scheduler {
         plan.add(sequence, reserved - planned);
         return;
       }
-      if (planned > 0) {
+      if (planned > 0 || cache.makesRoom()) {
         return;
       }
       plan.remove(running.getLast());
@@ -174,7 +175,7 @@ final class Scheduler {
           needed += cache.bytesMissing(sequence.cache, sequence.length() + HEADROOM);
         }
       }
-      if (needed > cache.availableBytes()) {
+      if (needed > cache.reachableBytes()) {
         return false;
       }
     }

@@ -76,7 +76,15 @@ public final class PolicyComparison {
   ///
   /// @throws IllegalArgumentException if a text is no policy that can be measured
   public static void require(List<String> policies) {
-    policies.forEach(KvPolicyParser::parse);
+    for (String text : policies) {
+      if (KvPolicyParser.parse(text) instanceof PolicySetting.Fixed(KvPolicy policy)
+          && policy.byTemperature()) {
+        throw new IllegalArgumentException(
+            "cache policy \"%s\": by temperature, a text alone in memory does not cool; name the policy"
+                    .formatted(text)
+                + " by age whose formats it cools to (--policies)");
+      }
+    }
   }
 
   private KvPolicy policy(String text) {

@@ -63,6 +63,9 @@ final class CacheEndpoint {
         numbers(one.putArray("tails"), block.tails());
         one.put("kind", kind(block));
         one.put("idle", block.idle());
+        if (block.heat() != null) {
+          one.put("heat", block.heat());
+        }
       }
     }
     return body;

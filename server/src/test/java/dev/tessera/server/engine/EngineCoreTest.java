@@ -2,12 +2,17 @@ package dev.tessera.server.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kvcache.KvPolicy;
+import dev.tessera.kvcache.KvPolicyParser;
+import dev.tessera.kvcache.PolicySetting;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /// What comes out of a request, and when it ends.
@@ -229,5 +234,52 @@ final class EngineCoreTest {
     engine.core.rest();
     assertNull(engine.sequence(queue).cache);
     assertEquals(0, engine.core.stats().cachedBytes());
+  }
+
+  /// In memory that just holds it at its coolest, a sequence has to stop now and then until
+  /// something has cooled, and is finished all the same, with its own tokens.
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {"k=p4;v=p3 | false", "k=p4,p3@128,p2@256;v=p3,p2@192 | true"})
+  void byTemperatureWhatFitsAloneIsFinishedAlone(String ladders, boolean waits) {
+    String text = "temperature:exact:first=64,last=64;" + ladders;
+    KvPolicy policy =
+        assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse(text)).policy();
+    long bytes =
+        new EngineHarness(config(policy, 1 << 20), EngineHarness.full()).cache.bytesFor(1_500);
+    var tight = new EngineHarness(config(policy, bytes), EngineHarness.full());
+    TokenQueue queue = tight.submit(Requests.prompt(0, 900).maxTokens(600));
+    tight.run();
+    assertEquals(
+        Requests.alone(tight.geometry, tight.live(queue).request, 0, EngineHarness.END_TOKENS)
+            .tokens(),
+        EngineHarness.tokens(EngineHarness.events(queue), 0));
+    assertEquals(0, tight.core.stats().preemptions());
+    assertEquals(
+        waits, tight.runner.rowless > 0, tight.runner.rowless + " steps of coolings alone");
+  }
+
+  /// Two streams that together do not fit exact: by age alone one of them has to begin anew.
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {"exact | true", "temperature:exact:first=64,last=128;k=p4;v=p4 | false"})
+  void byTemperatureBlocksCoolBeforeAnybodyLosesTheirs(String text, boolean preempts) {
+    KvPolicy policy =
+        assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse(text)).policy();
+    var both = new EngineHarness(config(policy, 20 * EngineHarness.SLAB), EngineHarness.full());
+    TokenQueue first = both.submit(Requests.prompt(0, 200).maxTokens(700));
+    TokenQueue second = both.submit(Requests.prompt(1, 200).maxTokens(700));
+    both.run();
+    assertEquals(preempts, both.core.stats().preemptions() > 0);
+    for (TokenQueue queue : List.of(first, second)) {
+      assertEquals(700, EngineHarness.tokens(EngineHarness.events(queue), 0).size());
+    }
+  }
+
+  private static EngineConfig config(KvPolicy policy, long kvBytes) {
+    return new EngineConfig(
+        100_000, 4, 1_000, 1_000_000, kvBytes, kvBytes / 8, policy, 20, 256, 10_000, 60_000);
   }
 }

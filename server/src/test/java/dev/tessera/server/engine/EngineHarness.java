@@ -51,7 +51,8 @@ final class EngineHarness {
     this.tier = tier;
     this.config = config;
     this.geometry = new KvGeometry(List.of(groups), groups.length, 1, 8);
-    this.runner = new FakeModelRunner(geometry, config.policy().rule());
+    this.runner =
+        new FakeModelRunner(geometry, config.policy().rule(), config.policy().byTemperature());
     this.runner.maxRows = config.maxStepTokens();
     this.runner.maxLogitRows = config.maxLogitRows();
     this.cache = cache(geometry, config, runner, tier);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kernels.AttentionMass;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
@@ -45,6 +46,11 @@ final class EngineTest {
         throw failure;
       }
       return model.run(batch, requests);
+    }
+
+    @Override
+    public AttentionMass attentionMass() {
+      return model.attentionMass();
     }
 
     @Override

@@ -1,5 +1,7 @@
 package dev.tessera.server.engine;
 
+import dev.tessera.kernels.AttentionMass;
+import dev.tessera.kernels.CooledForms;
 import dev.tessera.kernels.SampleOutcome;
 import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
@@ -22,6 +24,7 @@ final class FakeModelRunner implements ModelRunner {
 
   private final KvGeometry geometry;
   private final CoolingRule rule;
+  private final boolean byTemperature;
   private final Map<Long, long[]> slabs = new HashMap<>(); // group, form and slab -> [64]
   private final List<long[]> copies = new ArrayList<>(); // of slabs that were read
   private long[] logits = new long[0]; // what each logits row's token hangs on
@@ -32,18 +35,31 @@ final class FakeModelRunner implements ModelRunner {
   long nanos;
   boolean closed;
   long cooled;
+  int readForms; // the coolest form that a table has named
+  long rowless; // steps that only cooled
+  private long steps;
   StepBatch lastBatch;
 
   FakeModelRunner(KvGeometry geometry, CoolingRule rule) {
+    this(geometry, rule, false);
+  }
+
+  /// @param byTemperature whether tables name the forms; then these do not show in the output, so
+  ///   that it can be foretold
+  FakeModelRunner(KvGeometry geometry, CoolingRule rule, boolean byTemperature) {
     this.geometry = geometry;
     this.rule = rule;
+    this.byTemperature = byTemperature;
   }
 
   @Override
   public List<SampleOutcome> run(StepBatch batch, List<SampleRequest> requests) {
     lastBatch = batch;
+    steps++;
+    rowless += batch.rows() == 0 ? 1 : 0;
     nanos += nanosPerStep + nanosPerRow * batch.rows();
-    check(batch.rows() > 0 && batch.rows() <= maxRows, batch.rows() + " rows");
+    check(batch.rows() > 0 || byTemperature, "nothing to compute");
+    check(batch.rows() <= maxRows, batch.rows() + " rows");
     check(batch.logitRows().length <= maxLogitRows, batch.logitRows().length + " logits rows");
     check(batch.logitRows().length == requests.size(), requests.size() + " requests");
     for (int s = 0; s < batch.sequences(); s++) {
@@ -94,13 +110,40 @@ final class FakeModelRunner implements ModelRunner {
       for (int position = 0; position <= last; position++) {
         if (sees(group, last, position)) {
           int form = form(rule, group, last, position);
+          if (byTemperature) {
+            form = named(batch, s, group, position);
+          }
           long[] slab = slabs.get(slabKey(batch, s, group, position, form));
           check(slab != null, "position " + position + " was never written");
-          hash = mix(hash, coded(slab[position % 64], form));
+          hash = mix(hash, coded(slab[position % 64], byTemperature ? 0 : form));
         }
       }
     }
     return hash;
+  }
+
+  /// The form that a table names.
+  private int named(StepBatch batch, int s, LayerGroup group, int position) {
+    int form = batch.tables()[group.id()].form(CooledForms.NONE, group.id(), s, 0, position / 64);
+    check(
+        form <= form(rule, group, batch.firstPositions()[s], position),
+        "position " + position + " is too young for form " + form);
+    readForms = Math.max(readForms, form);
+    return form;
+  }
+
+  /// Every group's attention, made up.
+  @Override
+  public AttentionMass attentionMass() {
+    check(lastBatch.measuresMass(), "attention was not measured");
+    var mass = new AttentionMass(lastBatch, 1);
+    for (LayerGroup group : geometry.groups()) {
+      float[] shares = mass.shares(group.id(), 0);
+      for (int i = 0; shares != null && i < shares.length; i++) {
+        shares[i] = Math.floorMod(mix(steps, i), 1000) / 1000f;
+      }
+    }
+    return mass;
   }
 
   private static boolean sees(LayerGroup group, int query, int position) {

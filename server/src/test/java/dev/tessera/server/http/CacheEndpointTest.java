@@ -2,6 +2,7 @@ package dev.tessera.server.http;
 
 import static dev.tessera.server.http.TestServer.json;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import org.junit.jupiter.api.Test;
@@ -26,6 +27,8 @@ final class CacheEndpointTest {
       JsonNode live = group.at("/blocks/0");
       assertEquals("[0,1]", live.at("/forms").toString());
       assertEquals("[0,2]", live.at("/references").toString());
+      assertEquals(0.5, live.at("/heat").doubleValue());
+      assertTrue(group.at("/blocks/1/heat").isMissingNode());
       assertEquals("shared", live.at("/kind").textValue());
       assertEquals("cached", group.at("/blocks/1/kind").textValue());
       assertEquals(5, group.at("/blocks/1/idle").longValue());

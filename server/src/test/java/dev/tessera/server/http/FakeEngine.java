@@ -99,8 +99,9 @@ final class FakeEngine implements TokenEngine {
   public CachePicture picture(Duration limit) {
     var form = new CachePicture.Form(4_096, List.of("exact-f16"), List.of("exact-f16"));
     var cooled = new CachePicture.Form(1_024, List.of("p4"), List.of("p3"));
-    var live = new CachePicture.Block(7, 0, List.of(0, 1), List.of(0, 2), List.of(1, 0), true, 0);
-    var idle = new CachePicture.Block(8, 1, List.of(0), List.of(0), List.of(0), true, 5);
+    var live =
+        new CachePicture.Block(7, 0, List.of(0, 1), List.of(0, 2), List.of(1, 0), true, 0, 0.5f);
+    var idle = new CachePicture.Block(8, 1, List.of(0), List.of(0), List.of(0), true, 5, null);
     var disk =
         new KvStats.TierUse(
             new TierStats(
