@@ -13,6 +13,15 @@ are medians over the rounds; a ratio is ours over theirs. Standard library only.
     s32       tokens per second of 32 streams (prompt 128), over the first 32 x 64 tokens after all of them decode
     ttft4k    seconds to the first token of a 4,096-token prompt
     tg@7k     tokens per second of one stream behind a 7,000-token prompt
+    tg@8k     the same behind 8,000 tokens
+    s16@8k    tokens per second of 16 streams, each behind 7,900 tokens of its own (not measured unless asked for)
+
+Both sides can stand there several times, with other flags, for example to compare caches:
+
+    peers.py --model M --build --only tg@8k --our-flags '--kv-cache exact' --our-flags '--kv-cache near-lossless' \
+      --peer-flags '-fa on' --peer-flags '-fa on -ctk q8_0 -ctv q8_0'
+
+The first of ours is what the peers are compared with; the others of ours are compared with it.
 """
 import argparse
 import asyncio
@@ -142,7 +151,7 @@ async def tg(port, rng, context=16, new=128):
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-async def streams(port, rng, count=32, context=128, new=64):
+async def streams(port, rng, count=32, context=128, new=64, limit=500):
     """Tokens per second of all streams together, over the first `count * new` tokens that come once every
     stream decodes. The streams are asked for more than that and then cut off: a server that decodes while it
     reads prompts has its first streams far ahead when the last one begins."""
@@ -157,7 +166,7 @@ async def streams(port, rng, count=32, context=128, new=64):
         if begin and sum(t > begin for each in everyone for t in each) >= count * new:
             ends.set()
 
-    tasks = [asyncio.create_task(stream(port, tokens(rng, context), 500, lambda times=times: arrived(times)))
+    tasks = [asyncio.create_task(stream(port, tokens(rng, context), limit, lambda times=times: arrived(times)))
              for times in everyone]
     waiting = asyncio.create_task(ends.wait())
     await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +187,10 @@ MEASURES = {
     's32': (lambda p, r: streams(p, r), True),
     'ttft4k': (lambda p, r: ttft(p, r, 4096), False),
     'tg@7k': (lambda p, r: tg(p, r, 7000, 64), True),
+    'tg@8k': (lambda p, r: tg(p, r, 8000, 128), True),
+    's16@8k': (lambda p, r: streams(p, r, 16, 7900, 8, 280), True),
 }
+SHORT = ('pp512', 'tg128', 's32')
 
 
 def main():
@@ -192,9 +204,11 @@ def main():
                              '(default: "-fa on" and "-fa off")')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--only', default=','.join(MEASURES))
+    parser.add_argument('--only', default='pp512,tg128,s32,ttft4k,tg@7k')
     parser.add_argument('--ours', default=os.path.join(ROOT, 'tessera'))
-    parser.add_argument('--our-flags', default='')
+    parser.add_argument('--our-flags', action='append', default=[], metavar='FLAGS', help='may be repeated')
+    parser.add_argument('--no-warm-up', action='store_true', help='every round counts')
+    parser.add_argument('--every', action='store_true', help="show every one of a peer's flags, not only the best")
     parser.add_argument('--json', help='write all readings to this file')
     args = parser.parse_args()
     os.makedirs(CACHE, exist_ok=True)
@@ -203,15 +217,16 @@ def main():
 
     # 32 slots of 256 tokens for the short workloads, one long slot for the others: llama.cpp divides its
     # context among its slots. Ours needs no such choice.
-    kinds = {'short': [m for m in measures if m in ('pp512', 'tg128', 's32')],
-             'long': [m for m in measures if m in ('ttft4k', 'tg@7k')]}
+    kinds = {'short': [m for m in measures if m in SHORT], 'long': [m for m in measures if m not in SHORT]}
     readings = {}
     for kind, names in kinds.items():
         if not names:
             continue
-        servers = [Server('tessera', [args.ours, 'serve', '--model', args.model, '--threads', str(args.threads),
-                                      '--port', '{port}', '--context', '8192', '--parallel', '32',
-                                      *args.our_flags.split()])]
+        servers = [Server(f'tessera {flags}'.strip(),
+                          [args.ours, 'serve', '--model', args.model, '--threads', str(args.threads), '--port', '{port}',
+                           '--context', '8192', '--parallel', '32', *flags.split()])
+                   for flags in args.our_flags or ['']]
+        ours = [server.name for server in servers]
         slots = '32' if kind == 'short' else '1'
         context = str(32 * 640) if kind == 'short' else '8192'
         for path in peers:
@@ -222,7 +237,7 @@ def main():
         try:
             rng = random.Random(1)
             for server in servers:  # a first round warms up and does not count
-                for name in names:
+                for name in [] if args.no_warm_up else names:
                     asyncio.run(MEASURES[name][0](server.port, rng))
             for r in range(args.rounds):
                 for name in names:
@@ -232,7 +247,7 @@ def main():
                         value = asyncio.run(MEASURES[name][0](server.port, rng))
                         used = (server.cpu_seconds() - cpu) / (time.perf_counter() - begin)
                         readings.setdefault(name, {}).setdefault(server.name, []).append(value)
-                        print(f'round {r + 1} {name:7s} {server.name:28s} {value:10.2f}   {used:4.2f} cores',
+                        print(f'round {r + 1} {name:7s} {server.name:36s} {value:10.2f}   {used:4.2f} cores',
                               flush=True)
             for server in servers:
                 print(f'resident {server.name:28s} {server.resident_mb():8.0f} MB')
@@ -242,18 +257,21 @@ def main():
 
     print(f'\n{os.path.basename(args.model)}, {args.threads} threads, medians of {args.rounds} rounds')
     for name in measures:
-        better = max if MEASURES[name][1] else min
+        more_is_better = MEASURES[name][1]
+        best = max if more_is_better else min
         medians = {s: statistics.median(v) for s, v in readings[name].items()}
-        ours = medians.pop('tessera')
-        line = f'{name:7s} tessera {ours:9.2f} [{min(readings[name]["tessera"]):.2f}-{max(readings[name]["tessera"]):.2f}]'
+        first = medians.pop(ours[0])
+        compared = {s: medians.pop(s) for s in ours[1:]}
         by_peer = {}
         for s, v in medians.items():
-            peer = s.split(' ')[0]
-            by_peer[peer] = (v, s) if peer not in by_peer else better(by_peer[peer], (v, s))
-        for v, s in by_peer.values():
-            ratio = ours / v if MEASURES[name][1] else v / ours
-            line += f' | {s} {v:9.2f} [{min(readings[name][s]):.2f}-{max(readings[name][s]):.2f}] ratio {ratio:5.2f}'
-        print(line)
+            peer = s if args.every else s.split(' ')[0]
+            by_peer[peer] = (v, s) if peer not in by_peer else best(by_peer[peer], (v, s))
+        span = f'[{min(readings[name][ours[0]]):.2f}-{max(readings[name][ours[0]]):.2f}]'
+        print(f'{name:7s} {ours[0]} {first:9.2f} {span}')
+        for s, v in [*compared.items(), *((s, v) for v, s in by_peer.values())]:
+            ratio = first / v if more_is_better else v / first
+            print(f'        {s} {v:9.2f} [{min(readings[name][s]):.2f}-{max(readings[name][s]):.2f}] '
+                  f'{ours[0]} is {ratio:5.2f} times as fast')
     if args.json:
         with open(args.json, 'w') as f:
             json.dump(readings, f, indent=1)

@@ -14,8 +14,10 @@ typedef struct {
   int8_t *bytes;        /* the same, each quad in the order of a level stream; not of TS_FINE */
   int32_t *sums;        /* [rows][TS_MAX_GROUPS]: of a group's levels */
   float *scale;         /* [TS_GRADES][rows]: what one of them is worth */
-  float *turn;          /* [rows][2][pairs]: what the mean's turning pairs contribute, with a turn */
+  float *turn;          /* [rows][2][turning]: what the mean's turning pairs contribute, with a turn */
   float *rest;          /* [rows]: what its other elements contribute */
+  int32_t turning, direct;           /* pairs in which the mean is not zero; those summed directly */
+  uint8_t turning_pair[TS_MAX_PAIRS]; /* [turning], those first; the others are summed as a polynomial */
 } ts_coded_query;
 
 /* What one thread needs beside it. */
@@ -27,20 +29,20 @@ typedef struct {
 } ts_coded_scratch;
 
 /* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
- * positions from there. Pairs that turn by no more than one radian within half a tile are summed as a
- * polynomial of the distance, in units of half a tile. */
+ * positions from there. Where many pairs turn by no more than one radian within half a tile, they are
+ * summed as a polynomial of the distance, in units of half a tile: it costs as much as five pairs. */
 enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16 };
 
 typedef struct {
   int32_t pairing, pairs, fast; /* pairs from `fast` on are slow */
   const float *middle;  /* [blocks]{ cos[pairs], sin[pairs] } of the tile's middle, times the magnitude */
-  const float *inside;  /* [fast]{ cos[32], sin[32] } */
+  const float *inside;  /* [pairs]{ cos[32], sin[32] } */
   const float *slow;    /* [pairs - fast]{ of the cosine, of the sine }[stride]: the series' terms */
   const float *powers;  /* [terms]{ even[32], odd[32] } */
 } ts_turn_table;
 
 /* Brings the queries into the code's form. */
-void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q);
+void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q);
 
 /* scores[row][64] += what the mean's turn gives them, in the tile of block `block`. */
 void TS(add_turn)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q, float *scores);

@@ -11,8 +11,9 @@ static float *copy_of(const float *x, int64_t count) {
 }
 
 static float *transposed(const float *x, int64_t dim) {
-  float *copy = malloc((size_t)(dim * dim) * sizeof *copy);
-  for (int64_t i = 0; copy && i < dim * dim; i++) copy[i % dim * dim + i / dim] = x[i];
+  int64_t stride = (dim + 15) / 16 * 16;
+  float *copy = calloc((size_t)(dim * stride), sizeof *copy);
+  for (int64_t i = 0; copy && i < dim * dim; i++) copy[i % dim * stride + i / dim] = x[i];
   return copy;
 }
 
@@ -90,8 +91,13 @@ static void fill_lookup(int32_t width, const int8_t *levels, int8_t lookup[4][16
 
 static int32_t grade_of(const ts_code *code, int32_t width) {
   if (width == 0) return TS_GRADES;
-  if (width > 4 || code->coding != TS_CODING_TOKENS) return TS_FINE;
-  return width == 4 ? TS_BYTES : TS_COARSE;
+  if (width > TS_BYTES_WIDTH || code->coding != TS_CODING_TOKENS) return TS_FINE;
+  int32_t widest = 0; /* of those below the fine ones */
+  for (int32_t i = 0; i < code->group_count; i++) {
+    int32_t other = code->groups[i].levels.width;
+    if (other <= TS_BYTES_WIDTH && other > widest) widest = other;
+  }
+  return widest > TS_COARSE_WIDTH ? TS_BYTES : TS_COARSE;
 }
 
 static void order_by_grade(ts_code *code) {

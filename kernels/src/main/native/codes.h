@@ -35,10 +35,11 @@ typedef struct {
   int8_t lookup[2][4][16]; /* the same as ts_code_group has them */
 } ts_pair;
 
-/* How finely queries and weights are taken for a group's products, by the width of its codes: their own
- * error is to stay small beside the codes'. Of codes of pairs and with scales per channel, always
- * finely. With 15 bits a product is of 16 bits by 16; with few, of
- * bytes by bytes, where two (4 bits) or four of them (3 bits and below) add up within 16 bits. */
+/* How finely queries and weights are taken for a group's products: their own error is to stay small
+ * beside the codes'. With 15 bits a product is of 16 bits by 16; so with wide codes, codes of pairs and
+ * with scales per channel. With few, of bytes by bytes, where two add up within 16 bits, or four, if no
+ * group of the code has more than 3 bits: groups of one grade share a scale and a sum. */
+enum { TS_BYTES_WIDTH = 5, TS_COARSE_WIDTH = 3 };
 enum { TS_FINE, TS_BYTES, TS_COARSE, TS_GRADES };
 
 typedef struct {
@@ -67,7 +68,7 @@ typedef struct {
   float sign[TS_MAX_DIM];  /* of the Hadamard basis */
   float unit[TS_MAX_DIM];  /* sigma times the step of the channel's stored levels */
   float *forward;          /* null for the Hadamard basis, or A [dim][dim]: y = x A */
-  float *query;            /* with A, the transposed inverse B' [dim][dim]: q'' = q B' */
+  float *query;            /* with A, the transposed inverse B' [dim][dim, padded to 16]: q'' = q B' */
   float *turn;             /* null, or the mean before rotation [dim] */
   ts_pair *pairs;          /* null, or [dim / 2] */
   int32_t turning;         /* the rotation of the mean, among the decoder's */

@@ -109,7 +109,7 @@ static void fill_middle(const ts_decoder *d, const ts_turning *t, float *middle)
 }
 
 static void fill_inside(const ts_turning *t, float *inside) {
-  for (int32_t p = 0; p < t->table.fast; p++) {
+  for (int32_t p = 0; p < t->table.pairs; p++) {
     for (int i = 0; i < HALF_TILE; i++) {
       inside[2 * p * HALF_TILE + i] = (float)cos((i + 0.5) * t->frequencies[p]);
       inside[(2 * p + 1) * HALF_TILE + i] = (float)sin((i + 0.5) * t->frequencies[p]);
@@ -145,7 +145,7 @@ static void take_table(ts_decoder *d, ts_arena *arena, ts_turning *t) {
   int64_t pairs = t->table.pairs;
   t->table.fast = fast_of(t);
   float *middle = ts_take(arena, blocks_of(d) * 2 * pairs, sizeof *middle);
-  float *inside = ts_take(arena, (int64_t)t->table.fast * TS_BLOCK_TOKENS, sizeof *inside);
+  float *inside = ts_take(arena, pairs * TS_BLOCK_TOKENS, sizeof *inside);
   float *slow = ts_take(arena, (pairs - t->table.fast) * 2 * TS_TURN_STRIDE, sizeof *slow);
   float *powers = ts_take(arena, TS_TURN_TERMS * TS_BLOCK_TOKENS, sizeof *powers);
   if (!arena->base) return;

@@ -8,6 +8,7 @@ enum {
   TOKENS = TS_BLOCK_TOKENS,
   BLOCK_ROWS = TS_LEVEL == 3 ? 12 : TS_LEVEL == 2 ? 6 : 2,
   SLICE = 16,
+  SPARED_ROWS = 4, /* at once, so that no sum waits for another */
   VECTORS = SLICE / LANES,
 };
 
@@ -233,23 +234,37 @@ static void begin_scores(const ts_code *code, const uint8_t *tile, const ts_code
   }
 }
 
+/* scores[r] = R rows' products with a key; each row's terms are added in order. */
+INLINE void score_key(const int R, const float *query, int64_t stride, const float *key,
+                      float *scores) {
+  vf sum[SPARED_ROWS];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = vf_all(0);
+  for (int64_t i = 0; i < stride; i += LANES) {
+    vf column = vf_load(key + i);
+    UNROLL for (int r = 0; r < R; r++) {
+      sum[r] = vf_fma(vf_load(query + r * stride + i), column, sum[r]);
+    }
+  }
+  UNROLL for (int r = 0; r < R; r++) scores[r * TOKENS] = vf_sum(sum[r]);
+}
+
 /* Spared tokens have the scores of an exact tile. */
 static void score_spared(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
                          float *scores) {
+  const int64_t stride = q->stride;
   for (int32_t n = 0; n < code->spared; n++) {
-    int token = tile[code->spare_index_at + n];
-    uint16_t half[TS_MAX_DIM] = {0};
+    float *score = scores + tile[code->spare_index_at + n];
+    uint16_t half[TS_MAX_DIM];
     float key[TS_MAX_DIM];
+    memset(half + stride - TS_GROUP_CHANNELS, 0, TS_GROUP_CHANNELS * sizeof *half);
     memcpy(half, tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES,
            (size_t)code->dim * sizeof *half);
-    for (int64_t i = 0; i < q->stride; i += LANES) vf_store(key + i, vf_load_half(half + i));
-    for (int64_t r = 0; r < q->rows; r++) {
-      vf sum = vf_all(0);
-      for (int64_t i = 0; i < q->stride; i += LANES) {
-        sum = vf_fma(vf_load(q->query + r * q->stride + i), vf_load(key + i), sum);
-      }
-      scores[r * TOKENS + token] = vf_sum(sum);
+    for (int64_t i = 0; i < stride; i += LANES) vf_store(key + i, vf_load_half(half + i));
+    int64_t r = 0;
+    for (; r + SPARED_ROWS <= q->rows; r += SPARED_ROWS) {
+      score_key(SPARED_ROWS, q->query + r * stride, stride, key, score + r * TOKENS);
     }
+    for (; r < q->rows; r++) score_key(1, q->query + r * stride, stride, key, score + r * TOKENS);
   }
 }
 

@@ -5,6 +5,8 @@
 enum { TOKENS = TS_BLOCK_TOKENS, QUAD = 4, WIDE = 2 }; /* WIDE: vectors of lanes at once */
 enum { QUAD_BYTES = CHUNK / 8 }; /* of a quad of channels with 64 tokens, for each bit */
 
+/* Arrays of vectors have constant sizes here: those of a parameter's size would stay in memory. */
+
 #if TS_FUSES
 
 INLINE vb pair_of(const int16_t *p) {
@@ -19,7 +21,12 @@ INLINE vb quad_of(const void *p) {
   return _mm256_set1_epi32(quad);
 }
 
-INLINE vb add_dot(vb sum, vb a, vb b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+/* The sum is to stay in its register: reordered additions would need more of them than there are. */
+INLINE vb add_dot(vb sum, vb a, vb b) {
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  __asm__("" : "+x"(sum));
+  return sum;
+}
 
 /* Levels of keys are looked up as levels + 128, so that they are unsigned. What that adds to a sum is
  * known before: 128 times the row's elements. */
@@ -27,8 +34,11 @@ enum { OFFSET = 128 };
 
 INLINE int is_offset(const int width) { return width != TS_BYTE_WIDTH; }
 
-/* Quads whose products add up within 16 bits. */
-INLINE int quads_of(const int width) { return width <= 3 ? 2 : 1; }
+/* Whether products are of 16 bits: of codes that have that grade whatever the other groups have. */
+INLINE int is_fine(const int width) { return width > TS_BYTES_WIDTH; }
+
+/* Quads of bytes whose products add up within 16 bits. */
+INLINE int quads_of(const ts_code_group *g) { return g->grade == TS_COARSE ? 2 : 1; }
 
 INLINE void load_tables(const ts_code_group *g, const int offset, vb *tables) {
   UNROLL for (int i = 0; i < 4; i++) {
@@ -80,13 +90,12 @@ typedef struct {
 } key_run;
 
 /* acc[r][64] += the products of one run for the tokens of vectors n and n + 1. */
-INLINE void score_pass(const int R, const int width, const int n, const key_run *run,
+INLINE void score_pass(const int R, const int width, const int K, const int n, const key_run *run,
                        const vb *tables, int32_t *acc) {
-  const int is_fine = width > 4, K = quads_of(width);
   const uint8_t *codes = run->codes, *ahead = run->next, *bytes = run->bytes;
   const int16_t *pairs = run->levels;
   const int64_t count = run->count, stride = run->stride;
-  vb sum[R][WIDE];
+  vb sum[TS_FUSED_ROWS][WIDE];
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vb_load(acc + r * TOKENS + (n + v) * 8);
   }
@@ -100,7 +109,7 @@ INLINE void score_pass(const int R, const int width, const int n, const key_run 
       ts_planes planes = planes_of(codes, width, count, i / QUAD + k);
       UNROLL for (int v = 0; v < WIDE; v++) levels[k][v] = levels_of(planes, width, n + v, tables);
     }
-    if (is_fine) {
+    if (is_fine(width)) {
       multiply_pairs(R, width, pairs + i, stride, levels[0], sum);
     } else {
       multiply_bytes(R, K, 1, bytes + i, stride, levels, sum);
@@ -113,21 +122,23 @@ INLINE void score_pass(const int R, const int width, const int n, const key_run 
   }
 }
 
-INLINE void score_run(const int R, const int width, const ts_code_group *g, const key_run *run,
-                      int32_t *acc) {
+INLINE void score_run(const int R, const int width, const int K, const ts_code_group *g,
+                      const key_run *run, int32_t *acc) {
   vb tables[4];
   load_tables(g, is_offset(width) ? OFFSET : 0, tables);
-  UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) score_pass(R, width, n, run, tables, acc);
+  UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) score_pass(R, width, K, n, run, tables, acc);
 }
 
 /* Each in a function of its own: together they leave a compiler too few registers. */
-#define DEFINE_RUN(R, W)                                                                        \
-  static __attribute__((noinline)) void score_run_##R##_##W(const ts_code_group *g,             \
-                                                            const key_run *run, int32_t *acc) { \
-    score_run(R, W, g, run, acc);                                                               \
+#define DEFINE_RUN(R, W, K)                                                                         \
+  static __attribute__((noinline)) void score_run_##R##_##W##_##K(const ts_code_group *g,           \
+                                                                  const key_run *run, int32_t *acc) { \
+    score_run(R, W, K, g, run, acc);                                                                \
   }
-#define EACH_WIDTH(CASE, R) \
-  CASE(R, 1) CASE(R, 2) CASE(R, 3) CASE(R, 4) CASE(R, 5) CASE(R, 6) CASE(R, 8)
+#define EACH_WIDTH(CASE, R)                                                                       \
+  CASE(R, 1, 1) CASE(R, 2, 1) CASE(R, 3, 1) CASE(R, 4, 1) CASE(R, 5, 1) CASE(R, 6, 1) CASE(R, 8, 1) \
+  CASE(R, 1, 2) CASE(R, 2, 2) CASE(R, 3, 2)
+#define CASE_OF(R, W, K) (((R) * 16 + (W)) * 2 + (K))
 EACH_WIDTH(DEFINE_RUN, 1)
 EACH_WIDTH(DEFINE_RUN, 2)
 EACH_WIDTH(DEFINE_RUN, 3)
@@ -136,9 +147,9 @@ EACH_WIDTH(DEFINE_RUN, 5)
 EACH_WIDTH(DEFINE_RUN, 6)
 
 static void score_group_run(int64_t rows, const ts_code_group *g, const key_run *run, int32_t *acc) {
-  switch (rows * 16 + g->levels.width) {
-#define RUN(R, W) \
-  case R * 16 + W: score_run_##R##_##W(g, run, acc); break;
+  switch (CASE_OF(rows, g->levels.width, quads_of(g))) {
+#define RUN(R, W, K) \
+  case CASE_OF(R, W, K): score_run_##R##_##W##_##K(g, run, acc); break;
     EACH_WIDTH(RUN, 1)
     EACH_WIDTH(RUN, 2)
     EACH_WIDTH(RUN, 3)
@@ -199,13 +210,13 @@ void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_q
 /* ---- values ---- */
 
 /* A group of 16 channels: a chunk has four quads of tokens, each of two vectors of channels. */
-INLINE void mix_group(const int R, const int width, const ts_code_group *g, const uint8_t *codes,
-                      const ts_coded_scratch *s, vb (*sum)[WIDE], const uint8_t *next) {
-  const int is_fine = width > 4, K = quads_of(width);
+INLINE void mix_group(const int R, const int width, const int K, const ts_code_group *g,
+                      const uint8_t *codes, const ts_coded_scratch *s, vb (*sum)[WIDE],
+                      const uint8_t *next) {
   const int16_t *weights = s->weights + g->grade * R * TOKENS;
   const uint8_t *bytes = s->weight_bytes + g->grade * R * TOKENS;
   vb tables[4];
-  load_tables(g, is_fine && is_offset(width) ? OFFSET : 0, tables);
+  load_tables(g, is_fine(width) && is_offset(width) ? OFFSET : 0, tables);
   for (int chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
     for (int64_t i = 0; i < width * (CHUNK / 8); i += 64) {
@@ -219,7 +230,7 @@ INLINE void mix_group(const int R, const int width, const ts_code_group *g, cons
         }
       }
       const int token = (chunk * (CHUNK / UNIT) + n) / WIDE * QUAD;
-      if (is_fine) {
+      if (is_fine(width)) {
         multiply_pairs(R, width, weights + token, TOKENS, levels[0], sum);
       } else {
         multiply_bytes(R, K, 0, bytes + token, TOKENS, levels, sum);
@@ -235,24 +246,28 @@ INLINE vb against_offset(const int16_t *weights) {
   return _mm256_set1_epi32(-OFFSET * sum);
 }
 
-INLINE void mix_group_sums(const int R, const int width, const ts_code_group *g,
+INLINE void mix_group_sums(const int R, const int width, const int K, const ts_code_group *g,
                            const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
                            int32_t *acc) {
-  vb sum[R][WIDE];
+  vb sum[TS_FUSED_ROWS][WIDE];
   UNROLL for (int r = 0; r < R; r++) {
-    int has_offset = width > 4 && is_offset(width);
+    int has_offset = is_fine(width) && is_offset(width);
     vb start = has_offset ? against_offset(s->weights + r * TOKENS) : _mm256_setzero_si256();
     UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = start;
   }
-  mix_group(R, width, g, codes, s, sum, next);
-  UNROLL for (int r = 0; r < R; r++) memcpy(acc + r * TS_GROUP_CHANNELS, sum[r], sizeof sum[r]);
+  mix_group(R, width, K, g, codes, s, sum, next);
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < WIDE; v++) {
+      memcpy(acc + r * TS_GROUP_CHANNELS + v * 8, &sum[r][v], sizeof sum[r][v]);
+    }
+  }
 }
 
-#define DEFINE_MIX(R, W)                                                                     \
-  static __attribute__((noinline)) void mix_##R##_##W(                                       \
+#define DEFINE_MIX(R, W, K)                                                                  \
+  static __attribute__((noinline)) void mix_##R##_##W##_##K(                                 \
       const ts_code_group *g, const uint8_t *codes, const ts_coded_scratch *s,               \
       const uint8_t *next, int32_t *acc) {                                                   \
-    mix_group_sums(R, W, g, codes, s, next, acc);                                            \
+    mix_group_sums(R, W, K, g, codes, s, next, acc);                                         \
   }
 EACH_WIDTH(DEFINE_MIX, 1)
 EACH_WIDTH(DEFINE_MIX, 2)
@@ -268,9 +283,9 @@ void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
     const ts_code_group *g = &code->groups[i];
     const uint8_t *codes = tile + g->at, *ahead = (next ? next : tile) + g->at;
     int32_t acc[TS_FUSED_ROWS * TS_GROUP_CHANNELS];
-    switch (rows * 16 + g->levels.width) {
-#define MIX(R, W) \
-  case R * 16 + W: mix_##R##_##W(g, codes, s, ahead, acc); break;
+    switch (CASE_OF(rows, g->levels.width, quads_of(g))) {
+#define MIX(R, W, K) \
+  case CASE_OF(R, W, K): mix_##R##_##W##_##K(g, codes, s, ahead, acc); break;
       EACH_WIDTH(MIX, 1)
       EACH_WIDTH(MIX, 2)
       EACH_WIDTH(MIX, 3)

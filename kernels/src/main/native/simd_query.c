@@ -1,7 +1,7 @@
 /* Queries and weights as integers, in the basis of a code. */
 #include <math.h>
 
-#include "coded.h"
+#include "fused.h"
 #include "quantise.h"
 
 enum { TOKENS = TS_BLOCK_TOKENS };
@@ -37,43 +37,63 @@ static void hadamard(const ts_code *code, float *x, int backwards) {
 static const float QUERY_STEPS[TS_GRADES] = {TS_FINE_STEPS, 63, 31};
 static const float WEIGHT_STEPS[TS_GRADES] = {TS_FINE_STEPS, 127, 63};
 
-/* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
-static void prepare_turn(const ts_code *code, const ts_turn_table *turn, const float *query,
-                         float *coefficient, float *rest) {
-  int pairs = turn->pairs;
-  for (int p = 0; p < pairs; p++) {
-    int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + pairs : 2 * p + 1;
-    coefficient[p] = query[i] * code->turn[i] + query[j] * code->turn[j];
-    coefficient[pairs + p] = query[j] * code->turn[i] - query[i] * code->turn[j];
+/* The pairs that the mean turns in: the fast ones, then the slow ones, which are summed directly, too,
+ * where they are few. */
+static void find_turning(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q) {
+  int32_t fast = 0;
+  q->turning = 0;
+  for (int p = 0; p < turn->pairs; p++) {
+    int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + turn->pairs : 2 * p + 1;
+    if (code->turn[i] == 0 && code->turn[j] == 0) continue;
+    q->turning_pair[q->turning++] = (uint8_t)p;
+    fast += p < turn->fast;
   }
-  float sum = 0;
-  for (int i = 2 * pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
-  *rest = sum;
+  q->direct = q->turning - fast > TS_TURN_TERMS ? fast : q->turning;
 }
 
-/* The levels of row r, each grade by its own steps. */
-static void grade_query(const ts_code *code, const float *y, int64_t r, const ts_coded_query *q) {
+/* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
+static void prepare_turn(const ts_code *code, const ts_turn_table *turn, int64_t r,
+                         const ts_coded_query *q) {
+  const float *query = q->query + r * q->stride;
+  float *cosine = q->turn + r * 2 * q->turning, *sine = cosine + q->turning;
+  for (int k = 0; k < q->turning; k++) {
+    int p = q->turning_pair[k];
+    int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + turn->pairs : 2 * p + 1;
+    cosine[k] = query[i] * code->turn[i] + query[j] * code->turn[j];
+    sine[k] = query[j] * code->turn[i] - query[i] * code->turn[j];
+  }
+  float sum = 0;
+  for (int i = 2 * turn->pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
+  q->rest[r] = sum;
+}
+
+/* The levels of row r, each grade by its own steps; as bytes and with their sums only where few rows
+ * are multiplied so. */
+static void grade_query(const ts_code *code, const float *y, int64_t r, int is_fused,
+                        const ts_coded_query *q) {
   int16_t *levels = q->levels + r * q->stride;
   for (int grade = 0; grade < TS_GRADES; grade++) {
     int begin = code->grades[grade], count = code->grades[grade + 1] - begin;
     if (!count) continue;
-    float x[TS_MAX_DIM] = {0};
+    int padded = (count + TS_GROUP_CHANNELS - 1) / TS_GROUP_CHANNELS * TS_GROUP_CHANNELS;
+    float x[TS_MAX_DIM];
     int16_t taken[TS_MAX_DIM];
     uint8_t bytes[TS_MAX_DIM];
+    vf_fill(x + padded - TS_GROUP_CHANNELS, TS_GROUP_CHANNELS, 0);
     for (int i = 0; i < code->group_count; i++) {
       const ts_code_group *g = &code->groups[i];
       if (g->grade != grade) continue;
       memcpy(x + g->graded_at - begin, y + g->first, (size_t)g->channels * sizeof *x);
     }
     vf inverse;
-    int padded = (count + 15) / 16 * 16;
     q->scale[grade * q->rows + r] = step_of(x, padded, QUERY_STEPS[grade], &inverse);
     to_levels(x, padded, inverse, taken);
-    to_bytes(x, padded, inverse, bytes);
     memcpy(levels + begin, taken, (size_t)count * sizeof *taken);
+    if (!is_fused || grade == TS_FINE) continue;
+    to_bytes(x, padded, inverse, bytes);
     memcpy(q->bytes + r * q->stride + begin, bytes, (size_t)count);
   }
-  for (int i = 0; i < code->group_count; i++) {
+  for (int i = 0; is_fused && i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
     int32_t sum = 0;
     for (int c = 0; g->grade < TS_GRADES && c < g->channels; c++) sum += levels[g->graded_at + c];
@@ -81,23 +101,47 @@ static void grade_query(const ts_code *code, const float *y, int64_t r, const ts
   }
 }
 
-void TS(code_query)(const ts_code *code, const ts_turn_table *turn, const ts_coded_query *q) {
-  int dim = code->dim;
+enum { BASIS_VECTORS = 64 / LANES };
+
+/* y = x A of a learned basis, whose rows are padded with zeros to `stride`. */
+INLINE void multiply_basis(const int V, const float *basis, int64_t stride, int dim, const float *x,
+                           float *y) {
+  vf sum[BASIS_VECTORS];
+  UNROLL for (int v = 0; v < V; v++) sum[v] = vf_all(0);
+  for (int i = 0; i < dim; i++) {
+    vf all = vf_all(x[i]);
+    UNROLL for (int v = 0; v < V; v++) {
+      sum[v] = vf_fma(all, vf_load(basis + i * stride + v * LANES), sum[v]);
+    }
+  }
+  UNROLL for (int v = 0; v < V; v++) vf_store(y + v * LANES, sum[v]);
+}
+
+static void change_basis(const ts_code *code, int64_t stride, const float *x, float *y) {
+  int64_t j = 0;
+  for (; j + 64 <= stride; j += 64) {
+    multiply_basis(BASIS_VECTORS, code->query + j, stride, code->dim, x, y + j);
+  }
+  for (; j < stride; j += 16) {
+    multiply_basis(16 / LANES, code->query + j, stride, code->dim, x, y + j);
+  }
+}
+
+void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q) {
+  const int dim = code->dim, is_fused = q->rows <= TS_FUSED_ROWS;
+  if (code->turn) find_turning(code, turn, q);
   for (int64_t r = 0; r < q->rows; r++) {
     const float *query = q->query + r * q->stride;
-    float y[TS_MAX_DIM] = {0};
+    float y[TS_MAX_DIM];
     if (code->query) {
-      for (int i = 0; i < dim; i++) {
-        const float *row = code->query + i * dim;
-        for (int j = 0; j < dim; j++) y[j] += query[i] * row[j];
-      }
+      change_basis(code, q->stride, query, y);
     } else {
-      memcpy(y, query, (size_t)dim * sizeof *y);
+      memcpy(y, query, (size_t)q->stride * sizeof *y);
       if (code->coding != TS_CODING_CHANNELS) hadamard(code, y, 0);
     }
     for (int i = 0; i < dim; i++) y[i] *= code->unit[i];
-    grade_query(code, y, r, q);
-    if (code->turn) prepare_turn(code, turn, query, q->turn + r * 2 * turn->pairs, q->rest + r);
+    grade_query(code, y, r, is_fused, q);
+    if (code->turn) prepare_turn(code, turn, r, q);
   }
 }
 

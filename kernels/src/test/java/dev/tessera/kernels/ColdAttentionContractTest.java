@@ -72,9 +72,19 @@ final class ColdAttentionContractTest {
     for (int shared = 1; shared <= 8; shared++) {
       cases.add(new ColdCase("mixed", 3 * shared, 3, 32, 70, 400, 0, List.of(2), keys, values));
     }
+    for (int headDim : new int[] {8, 64, 256}) {
+      List<Ladder> turned = SampleCodes.sparselyTurned(headDim);
+      cases.add(
+          new ColdCase(
+              "turned in pairs", 12, 6, headDim, 4, 300, 0, List.of(1), turned, values(headDim)));
+    }
     cases.add(new ColdCase("a whole prompt", 3, 3, 32, 333, 333, 0, List.of(1, 2), keys, values));
     cases.add(new ColdCase("soft-capped", 4, 2, 32, 5, 300, 2.5f, List.of(1), keys, values));
     return Subject.all().flatMap(subject -> cases.stream().map(c -> Arguments.of(subject, c)));
+  }
+
+  private static List<Ladder> values(int headDim) {
+    return SampleCodes.values(headDim).subList(0, 6);
   }
 
   @ParameterizedTest(name = "{0}: {1}")

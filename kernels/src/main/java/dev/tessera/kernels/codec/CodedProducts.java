@@ -26,12 +26,20 @@ public enum CodedProducts {
       this.weightSteps = weightSteps;
     }
 
+    /// The grade of a group of channels, by the width of its codes: the groups below the fine ones
+    /// share one.
     static Grade of(CodedFormat format, int width) {
-      return width > 4 || format.coding() != CodedFormat.Coding.TOKENS
-          ? FINE
-          : width == 4 ? BYTES : COARSE;
+      if (width > BYTES_WIDTH || format.coding() != CodedFormat.Coding.TOKENS) {
+        return FINE;
+      }
+      int widest =
+          format.widths().stream().mapToInt(w -> w).filter(w -> w <= BYTES_WIDTH).max().orElse(0);
+      return widest > COARSE_WIDTH ? BYTES : COARSE;
     }
   }
+
+  private static final int BYTES_WIDTH = 5;
+  private static final int COARSE_WIDTH = 3;
 
   /// A query as products with the tiles of a format read it.
   ///

@@ -140,6 +140,28 @@ public final class SampleCodes {
     return new Turn(mean, new RopeSpec(pairing, frequencies, magnitude));
   }
 
+  /// Keys whose mean turns in some pairs only: in fast ones, in a few slow ones, in many of them.
+  public static List<Ladder> sparselyTurned(int headDim) {
+    var ladders = new ArrayList<Ladder>();
+    for (RopeSpec.Pairing pairing : RopeSpec.Pairing.values()) {
+      int pairs = headDim / 2;
+      for (int last : new int[] {pairs / 4, pairs * 3 / 4, pairs}) {
+        Turn all = turn(headDim, pairing, headDim, 1);
+        float[] mean = all.mean().clone();
+        for (int pair = 0; pair < pairs; pair++) {
+          if (pair % 2 == 1 || pair >= last) {
+            boolean isSplit = pairing == RopeSpec.Pairing.SPLIT;
+            mean[isSplit ? pair : 2 * pair] = 0;
+            mean[isSplit ? pair + pairs : 2 * pair + 1] = 0;
+          }
+        }
+        TileCode code = PlainCodes.planes(Role.KEY, headDim, 4, 0, new Turn(mean, all.rope()));
+        ladders.add(single("%s turned up to %d".formatted(pairing, last), code));
+      }
+    }
+    return ladders;
+  }
+
   /// A basis of reflections, with channels stretched between two of them if `isSkewed`.
   public static SpectralCodes.Spectrum spectrum(int headDim, boolean isSkewed) {
     var random = new SplitMix(7L * headDim);

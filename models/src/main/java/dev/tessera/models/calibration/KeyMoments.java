@@ -123,6 +123,34 @@ final class KeyMoments {
     return left;
   }
 
+  /// How much of the squared scores each pair's share of a turning mean takes out by itself,
+  /// `[pairs]`: of `tr Q (K - (k - M f)(k - M f)ᵀ)`, what comes from the pair's rows and columns
+  /// alone. The pairs turn at different speeds, so that they hardly meet.
+  ///
+  /// @param queries second moment of the queries, averaged over positions
+  double[] gains(double[] mean, TurnMoments turns, double[][] queries) {
+    double[][] weighted = Matrices.multiply(queries, crossed);
+    var gains = new double[rotation.pairs()];
+    for (int pair = 0; pair < gains.length; pair++) {
+      int[] rows = {rotation.first(pair), rotation.second(pair)};
+      var m = rotation.turningPair(mean, pair); // [2][2]
+      double gain = 0;
+      for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < 2; j++) {
+          gain += 2 * m[i][j] * weighted[rows[i]][2 * pair + j];
+          for (int k = 0; k < 2; k++) {
+            for (int l = 0; l < 2; l++) {
+              double own = queries[rows[i]][rows[k]] * turns.sum()[2 * pair + j][2 * pair + l];
+              gain -= m[i][j] * own * m[k][l];
+            }
+          }
+        }
+      }
+      gains[pair] = gain / tiledCount;
+    }
+    return gains;
+  }
+
   private static double[][] symmetric(double[][] lower, long count) {
     int n = lower.length;
     var full = new double[n][n];

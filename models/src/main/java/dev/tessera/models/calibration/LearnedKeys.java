@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 /// `lambda`, and `|y - y'|²` is the mean squared error of the scores that a change from y to y'
 /// causes.
 ///
-/// @param mean `[headDim]`, the mean before RoPE, to be turned to each position and taken out; null
-///   where that does not pay
+/// @param mean `[headDim]`, the mean before RoPE, to be turned to each position and taken out; 0 in
+///   pairs, null altogether where that does not pay
 /// @param forward A, `[headDim][headDim]`
 /// @param inverse of A: `x = y · inverse`, and a query is turned by `inverse · q`
 /// @param lambda `[headDim]`, descending
@@ -22,21 +22,55 @@ public record LearnedKeys(
   /// Directions that queries or keys hardly have count as if they had this share of the largest.
   private static final double FLOOR = 1e-5;
 
-  /// A turning mean costs a product per key and query: it must take out this share of the squared
-  /// scores.
+  /// A turning mean must take out this share of the squared scores to be worth its arithmetic.
   static final double WORTHWHILE = 0.1;
+
+  /// A pair of its elements must take out this share of those that are left: it costs about a
+  /// hundredth of the products with an exact tile.
+  private static final double WORTHWHILE_PAIR = 0.01;
+
+  /// What a turning mean leaves is for the tile's mean, whose largest element is 127 of its steps:
+  /// their rounding may add this share to the squared scores that are left.
+  private static final double ROUNDED = 0.001;
 
   /// @param context positions over which the moments are averaged
   static LearnedKeys of(KeyMoments moments, Rotation rotation, TurnMoments turns, int context) {
     double[][] queries = rotation.averaged(moments.queryMoments(), context);
-    double[] mean = moments.mean();
     double[][] whole = moments.keyMoments();
-    double[][] left = moments.keyMoments(mean, turns);
     double before = Matrices.traceOfProduct(rotation.averaged(whole, context), queries);
+    double[] mean = moments.mean();
+    double least =
+        Matrices.traceOfProduct(
+            rotation.averaged(moments.keyMoments(mean, turns), context), queries);
+    keepWorthwhile(mean, moments.gains(mean, turns, queries), rotation, queries, least);
+    double[][] left = moments.keyMoments(mean, turns);
     double after = Matrices.traceOfProduct(rotation.averaged(left, context), queries);
     boolean turning = after <= (1 - WORTHWHILE) * before;
     double[][] keys = rotation.averaged(shrunk(turning ? left : whole), context);
     return balanced(turning ? floats(mean) : null, keys, queries);
+  }
+
+  /// Leaves a mean before RoPE in those pairs where it pays: the slow ones hardly turn within a
+  /// tile, whose own mean takes them out.
+  ///
+  /// @param squaredScores that the whole mean would leave
+  private static void keepWorthwhile(
+      double[] mean, double[] gains, Rotation rotation, double[][] queries, double squaredScores) {
+    double trace = 0;
+    for (int i = 0; i < mean.length; i++) {
+      trace += queries[i][i];
+    }
+    // A step's square over 12, in every element.
+    double largest = 127 * Math.sqrt(12 * ROUNDED * squaredScores / trace);
+    for (int pair = 0; pair < gains.length; pair++) {
+      int a = rotation.first(pair);
+      int b = rotation.second(pair);
+      boolean isLarge = Math.max(Math.abs(mean[a]), Math.abs(mean[b])) > largest;
+      if (!isLarge && !(gains[pair] >= WORTHWHILE_PAIR * squaredScores)) {
+        mean[a] = 0;
+        mean[b] = 0;
+      }
+    }
   }
 
   private static double[][] shrunk(double[][] covariance) {

@@ -65,14 +65,18 @@ final class Rotation {
   double[][] asFunctionOfTurns(double[] vector) {
     var matrix = new double[vector.length][2 * pairs];
     for (int pair = 0; pair < pairs; pair++) {
-      double a = vector[first(pair)] * rope.magnitude();
-      double b = vector[second(pair)] * rope.magnitude();
-      matrix[first(pair)][2 * pair] = a;
-      matrix[first(pair)][2 * pair + 1] = -b;
-      matrix[second(pair)][2 * pair] = b;
-      matrix[second(pair)][2 * pair + 1] = a;
+      double[][] block = turningPair(vector, pair);
+      System.arraycopy(block[0], 0, matrix[first(pair)], 2 * pair, 2);
+      System.arraycopy(block[1], 0, matrix[second(pair)], 2 * pair, 2);
     }
     return matrix;
+  }
+
+  /// The same of one pair: its rows, and the columns of its own turns.
+  double[][] turningPair(double[] vector, int pair) {
+    double a = vector[first(pair)] * rope.magnitude();
+    double b = vector[second(pair)] * rope.magnitude();
+    return new double[][] {{a, -b}, {b, a}};
   }
 
   /// The mean of `R_t · moments · R_tᵀ` over positions from 0 to `context`. The pairs that turn

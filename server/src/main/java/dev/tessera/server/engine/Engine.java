@@ -223,7 +223,9 @@ public final class Engine implements TokenEngine, AutoCloseable {
   private void run() {
     try {
       while (!closing || !core.isIdle() || !inbox.isEmpty()) {
-        drainInbox();
+        if (drainInbox()) {
+          stats = core.stats(); // a step is long: who has left is seen to have left before it
+        }
         busy = !core.isIdle();
         boolean worked = core.step();
         lastProgress = System.nanoTime();
@@ -250,8 +252,11 @@ public final class Engine implements TokenEngine, AutoCloseable {
     }
   }
 
-  private void drainInbox() {
+  /// Does what other threads want. False if they wanted nothing.
+  private boolean drainInbox() {
+    boolean found = false;
     for (Command command = inbox.poll(); command != null; command = inbox.poll()) {
+      found = true;
       switch (command) {
         case Command.Submit(LiveRequest request) -> core.add(request);
         case Command.End(LiveRequest request, int sample, FinishReason reason) ->
@@ -261,6 +266,7 @@ public final class Engine implements TokenEngine, AutoCloseable {
             picture.complete(core.picture());
       }
     }
+    return found;
   }
 
   private void sleep() {
