@@ -5,8 +5,7 @@
 #include "coded.h"
 
 /* The scales are the query's business: it gets levels and a scale anew for every tile, all of TS_FINE.
- * scores[row][64]: the row's product with the zeros. */
-void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                       float *scores);
+ * base[row] += the row's product with the zeros. */
+void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q);
 
 #endif

@@ -14,10 +14,13 @@ typedef struct {
   int8_t *bytes;        /* the same, each quad in the order of a level stream; not of TS_FINE */
   int32_t *sums;        /* [rows][TS_MAX_GROUPS]: of a group's levels */
   float *scale;         /* [TS_GRADES][rows]: what one of them is worth */
-  float *turn;          /* [rows][2][turning]: what the mean's turning pairs contribute, with a turn */
+  float *base;          /* [rows]: what all scores of a row have in the tile at hand */
+  float *turn;          /* [rows][2][turning_stride]: what the mean's turning pairs contribute */
   float *rest;          /* [rows]: what its other elements contribute */
-  int32_t turning, direct;           /* pairs in which the mean is not zero; those summed directly */
-  uint8_t turning_pair[TS_MAX_PAIRS]; /* [turning], those first; the others are summed as a polynomial */
+  int32_t turning, direct; /* pairs in which the mean is not zero; those summed directly */
+  int32_t turning_stride;  /* the former in steps of TS_TURNING_STEP; what is beyond contributes 0 */
+  uint8_t turning_pair[TS_MAX_PAIRS]; /* [turning_stride], those first; the others are summed as a
+                                       * polynomial */
 } ts_coded_query;
 
 /* What one thread needs beside it. */
@@ -31,7 +34,7 @@ typedef struct {
 /* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
  * positions from there. Where many pairs turn by no more than one radian within half a tile, they are
  * summed as a polynomial of the distance, in units of half a tile: it costs as much as five pairs. */
-enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16 };
+enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16, TS_TURNING_STEP = 8 };
 
 typedef struct {
   int32_t pairing, pairs, fast; /* pairs from `fast` on are slow */
@@ -44,8 +47,9 @@ typedef struct {
 /* Brings the queries into the code's form. */
 void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q);
 
-/* scores[row][64] += what the mean's turn gives them, in the tile of block `block`. */
-void TS(add_turn)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q, float *scores);
+/* scores[row][64] = base[row] + what the mean's turn gives them, in the tile of block `block`. */
+void TS(turned_scores)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
+                       const float *base, float *scores);
 
 /* The weights of a tile's tokens, times their scales, as integers of the grades that the code has; as
  * bytes where a fused product takes them so. */

@@ -85,6 +85,7 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
         .bytes = ts_take(arena, rows * dim, sizeof(int8_t)),
         .sums = ts_take(arena, rows * TS_MAX_GROUPS, sizeof(int32_t)),
         .scale = ts_take(arena, TS_GRADES * rows, sizeof(float)),
+        .base = ts_take(arena, rows, sizeof(float)),
         .turn = ts_take(arena, rows * dim, sizeof(float)),
         .rest = ts_take(arena, rows, sizeof(float)),
     };

@@ -12,8 +12,7 @@ static void load_channels(const ts_code *code, const uint8_t *at, float *x) {
   for (int i = 0; i < code->dim; i += LANES) vf_store(x + i, vf_load_half(half + i));
 }
 
-void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                       float *scores) {
+void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q) {
   float scale[TS_MAX_DIM] = {0}, zero[TS_MAX_DIM] = {0}, scaled[TS_MAX_DIM];
   load_channels(code, tile + code->scales_at, scale);
   load_channels(code, tile + code->zeros_at, zero);
@@ -24,7 +23,7 @@ void TS(channel_query)(const ts_code *code, const uint8_t *tile, const ts_coded_
       sum = vf_fma(vf_load(query + i), vf_load(zero + i), sum);
       vf_store(scaled + i, vf_load(query + i) * vf_load(scale + i));
     }
-    vf_fill(scores + r * TOKENS, TOKENS, vf_sum(sum));
+    q->base[r] += vf_sum(sum);
     vf inverse;
     q->scale[r] = step_of(scaled, (int)q->stride, TS_FINE_STEPS, &inverse);
     to_levels(scaled, (int)q->stride, inverse, q->levels + r * q->stride);

@@ -201,13 +201,11 @@ INLINE float half_at(const uint8_t *at) {
   return vf_load_half(half)[0];
 }
 
-/* What all scores of a row have: its product with the tile's mean. */
-static void begin_scores(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                         float *scores) {
-  if (!code->is_centred) {
-    for (int64_t r = 0; r < q->rows; r++) vf_fill(scores + r * TOKENS, TOKENS, 0);
-    return;
-  }
+/* base[r] = what all scores of a row have: its product with the tile's mean, and with what of the
+ * turning mean does not turn. */
+static void find_base(const ts_code *code, const uint8_t *tile, const ts_coded_query *q) {
+  for (int64_t r = 0; r < q->rows; r++) q->base[r] = code->turn ? q->rest[r] : 0;
+  if (!code->is_centred) return;
   typedef int8_t vmean __attribute__((vector_size(LANES)));
   enum { MOST = TS_MAX_DIM / LANES };
   vf mean[MOST];
@@ -230,7 +228,7 @@ static void begin_scores(const ts_code *code, const uint8_t *tile, const ts_code
       odd = vf_fma(vf_load(query + (i + 1) * LANES), mean[i + 1], odd);
     }
     if (i < vectors) even = vf_fma(vf_load(query + i * LANES), mean[i], even);
-    vf_fill(scores + r * TOKENS, TOKENS, vf_sum(even + odd) * scale);
+    q->base[r] += vf_sum(even + odd) * scale;
   }
 }
 
@@ -260,11 +258,15 @@ static void score_spared(const ts_code *code, const uint8_t *tile, const ts_code
     memcpy(half, tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES,
            (size_t)code->dim * sizeof *half);
     for (int64_t i = 0; i < stride; i += LANES) vf_store(key + i, vf_load_half(half + i));
-    int64_t r = 0;
-    for (; r + SPARED_ROWS <= q->rows; r += SPARED_ROWS) {
-      score_key(SPARED_ROWS, q->query + r * stride, stride, key, score + r * TOKENS);
+    for (int64_t r = 0; r < q->rows; r += SPARED_ROWS) {
+      const float *query = q->query + r * stride;
+      switch (q->rows - r) {
+        case 1: score_key(1, query, stride, key, score + r * TOKENS); break;
+        case 2: score_key(2, query, stride, key, score + r * TOKENS); break;
+        case 3: score_key(3, query, stride, key, score + r * TOKENS); break;
+        default: score_key(SPARED_ROWS, query, stride, key, score + r * TOKENS); break;
+      }
     }
-    for (; r < q->rows; r++) score_key(1, q->query + r * stride, stride, key, score + r * TOKENS);
   }
 }
 
@@ -305,12 +307,17 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
                      const uint8_t *tile, const ts_coded_query *q, float *scores,
                      const uint8_t *next, ts_coded_scratch *s) {
   float token_scale[TOKENS];
+  find_base(code, tile, q);
   if (code->coding == TS_CODING_CHANNELS) {
     vf_fill(token_scale, TOKENS, 1);
-    TS(channel_query)(code, tile, q, scores);
+    TS(channel_query)(code, tile, q);
   } else {
     load_scales(tile + code->scales_at, token_scale);
-    begin_scores(code, tile, q, scores);
+  }
+  if (code->turn) {
+    TS(turned_scores)(turn, block, q, q->base, scores);
+  } else {
+    for (int64_t r = 0; r < q->rows; r++) vf_fill(scores + r * TOKENS, TOKENS, q->base[r]);
   }
   if (TS_FUSES && q->rows <= TS_FUSED_ROWS && code->coding == TS_CODING_TOKENS) {
     TS(fused_scores)(code, tile, q, token_scale, scores, next);
@@ -318,7 +325,6 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
     score_many(code, tile, q, token_scale, scores, next, s);
   }
   fetch(next, code->scales_at, code->bytes);
-  if (code->turn) TS(add_turn)(turn, block, q, scores);
   if (code->spared) score_spared(code, tile, q, scores);
 }
 

@@ -99,20 +99,20 @@ INLINE void score_pass(const int R, const int width, const int K, const int n, c
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vb_load(acc + r * TOKENS + (n + v) * 8);
   }
-  for (int i = 0; i < run->channels; i += K * QUAD) {
+  for (int64_t quad = 0, quads = run->channels / QUAD; quad < quads; quad += K) {
     /* The next tile's lines, spread over the passes. */
     if (n / WIDE * 64 < K * width * QUAD_BYTES) {
-      __builtin_prefetch(ahead + i / QUAD * width * QUAD_BYTES + n / WIDE * 64);
+      __builtin_prefetch(ahead + quad * width * QUAD_BYTES + n / WIDE * 64);
     }
     vb levels[2][WIDE];
     UNROLL for (int k = 0; k < K; k++) {
-      ts_planes planes = planes_of(codes, width, count, i / QUAD + k);
+      ts_planes planes = planes_of(codes, width, count, quad + k);
       UNROLL for (int v = 0; v < WIDE; v++) levels[k][v] = levels_of(planes, width, n + v, tables);
     }
     if (is_fine(width)) {
-      multiply_pairs(R, width, pairs + i, stride, levels[0], sum);
+      multiply_pairs(R, width, pairs + quad * QUAD, stride, levels[0], sum);
     } else {
-      multiply_bytes(R, K, 1, bytes + i, stride, levels, sum);
+      multiply_bytes(R, K, 1, bytes + quad * QUAD, stride, levels, sum);
     }
   }
   UNROLL for (int r = 0; r < R; r++) {
@@ -217,7 +217,7 @@ INLINE void mix_group(const int R, const int width, const int K, const ts_code_g
   const uint8_t *bytes = s->weight_bytes + g->grade * R * TOKENS;
   vb tables[4];
   load_tables(g, is_fine(width) && is_offset(width) ? OFFSET : 0, tables);
-  for (int chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
+  for (int64_t chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
     for (int64_t i = 0; i < width * (CHUNK / 8); i += 64) {
       __builtin_prefetch(next + chunk * width * (CHUNK / 8) + i);
@@ -229,7 +229,7 @@ INLINE void mix_group(const int R, const int width, const int K, const ts_code_g
           levels[k][v] = levels_of(planes, width, n + k * WIDE + v, tables);
         }
       }
-      const int token = (chunk * (CHUNK / UNIT) + n) / WIDE * QUAD;
+      const int64_t token = chunk * (CHUNK / UNIT / WIDE * QUAD) + n / WIDE * QUAD;
       if (is_fine(width)) {
         multiply_pairs(R, width, weights + token, TOKENS, levels[0], sum);
       } else {

@@ -49,19 +49,22 @@ static void find_turning(const ts_code *code, const ts_turn_table *turn, ts_code
     fast += p < turn->fast;
   }
   q->direct = q->turning - fast > TS_TURN_TERMS ? fast : q->turning;
+  q->turning_stride = (q->turning + TS_TURNING_STEP - 1) / TS_TURNING_STEP * TS_TURNING_STEP;
+  for (int k = q->turning; k < q->turning_stride; k++) q->turning_pair[k] = 0;
 }
 
 /* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
 static void prepare_turn(const ts_code *code, const ts_turn_table *turn, int64_t r,
                          const ts_coded_query *q) {
   const float *query = q->query + r * q->stride;
-  float *cosine = q->turn + r * 2 * q->turning, *sine = cosine + q->turning;
+  float *cosine = q->turn + r * 2 * q->turning_stride, *sine = cosine + q->turning_stride;
   for (int k = 0; k < q->turning; k++) {
     int p = q->turning_pair[k];
     int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + turn->pairs : 2 * p + 1;
     cosine[k] = query[i] * code->turn[i] + query[j] * code->turn[j];
     sine[k] = query[j] * code->turn[i] - query[i] * code->turn[j];
   }
+  for (int k = q->turning; k < q->turning_stride; k++) cosine[k] = sine[k] = 0;
   float sum = 0;
   for (int i = 2 * turn->pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
   q->rest[r] = sum;

@@ -26,18 +26,20 @@ typedef struct {
 INLINE void find_turn(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
                       turn_to *to) {
   const float *cosine = turn->middle + block * 2 * turn->pairs, *sine = cosine + turn->pairs;
-  for (int k = 0; k < q->turning; k++) {
+  for (int k = 0; k < q->turning_stride; k++) {
     to->cosine[k] = cosine[q->turning_pair[k]];
     to->sine[k] = sine[q->turning_pair[k]];
   }
 }
 
 /* The pairs' coefficients where the tile's middle lies. */
-INLINE void rotate(const turn_to *to, const float *coefficient, int turning, float *a, float *b) {
-  const float *c = coefficient, *s = coefficient + turning;
-  for (int k = 0; k < turning; k++) {
-    a[k] = c[k] * to->cosine[k] + s[k] * to->sine[k];
-    b[k] = s[k] * to->cosine[k] - c[k] * to->sine[k];
+INLINE void rotate(const turn_to *to, const float *coefficient, int stride, float *a, float *b) {
+  const float *c = coefficient, *s = coefficient + stride;
+  for (int k = 0; k < stride; k += TS_TURNING_STEP) {
+    UNROLL for (int i = k; i < k + TS_TURNING_STEP; i++) {
+      a[i] = c[i] * to->cosine[i] + s[i] * to->sine[i];
+      b[i] = s[i] * to->cosine[i] - c[i] * to->sine[i];
+    }
   }
 }
 
@@ -72,14 +74,14 @@ INLINE void add_slow(const int R, const ts_turn_table *turn, const ts_coded_quer
   }
 }
 
-/* scores += the mean's share. Around the tile's middle the cosines are even, the sines odd. */
-INLINE void add_turn(const int R, const ts_turn_table *turn, const turn_to *to,
-                     const ts_coded_query *q, const float *coefficient, const float *rest,
-                     float *scores) {
+/* scores = base + the mean's share. Around the tile's middle the cosines are even, the sines odd. */
+INLINE void turn_rows(const int R, const ts_turn_table *turn, const turn_to *to,
+                      const ts_coded_query *q, const float *coefficient, const float *base,
+                      float *scores) {
   const int is_slow = q->direct < q->turning;
   float a[BLOCK_ROWS * TS_MAX_PAIRS], b[BLOCK_ROWS * TS_MAX_PAIRS];
   UNROLL for (int r = 0; r < R; r++) {
-    rotate(to, coefficient + r * 2 * q->turning, q->turning, a + r * TS_MAX_PAIRS,
+    rotate(to, coefficient + r * 2 * q->turning_stride, q->turning_stride, a + r * TS_MAX_PAIRS,
            b + r * TS_MAX_PAIRS);
   }
   float evens[BLOCK_ROWS * LANES], odds[BLOCK_ROWS * LANES];
@@ -88,7 +90,7 @@ INLINE void add_turn(const int R, const ts_turn_table *turn, const turn_to *to,
     vf plus[BLOCK_ROWS][WIDE], minus[BLOCK_ROWS][WIDE];
     UNROLL for (int r = 0; r < R; r++) {
       UNROLL for (int v = 0; v < WIDE; v++) {
-        plus[r][v] = vf_all(rest[r]);
+        plus[r][v] = vf_all(base[r]);
         minus[r][v] = vf_all(0);
       }
     }
@@ -104,24 +106,24 @@ INLINE void add_turn(const int R, const ts_turn_table *turn, const turn_to *to,
         int at = first + v * LANES;
         float *after = scores + r * TOKENS + HALF + at;
         float *before = scores + r * TOKENS + HALF - LANES - at;
-        vf_store(after, vf_load(after) + (plus[r][v] + minus[r][v]));
-        vf_store(before, vf_load(before) + reversed(plus[r][v] - minus[r][v]));
+        vf_store(after, plus[r][v] + minus[r][v]);
+        vf_store(before, reversed(plus[r][v] - minus[r][v]));
       }
     }
   }
 }
 
-void TS(add_turn)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
-                  float *scores) {
+void TS(turned_scores)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
+                       const float *base, float *scores) {
   turn_to to;
   find_turn(turn, block, q, &to);
   for (int64_t r = 0; r < q->rows; r += BLOCK_ROWS) {
-    const float *coefficient = q->turn + r * 2 * q->turning, *rest = q->rest + r;
+    const float *coefficient = q->turn + r * 2 * q->turning_stride;
     float *at = scores + r * TOKENS;
     switch (q->rows - r) {
-      case 1: add_turn(1, turn, &to, q, coefficient, rest, at); break;
-      case 2: add_turn(2, turn, &to, q, coefficient, rest, at); break;
-      default: add_turn(3, turn, &to, q, coefficient, rest, at); break;
+      case 1: turn_rows(1, turn, &to, q, coefficient, base + r, at); break;
+      case 2: turn_rows(2, turn, &to, q, coefficient, base + r, at); break;
+      default: turn_rows(3, turn, &to, q, coefficient, base + r, at); break;
     }
   }
 }
