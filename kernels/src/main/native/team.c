@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "team.h"
 
+#include <sched.h>
 #include <time.h>
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -17,9 +18,8 @@
 #endif
 
 /* A partner is usually a few microseconds away: spin. If it has lost its core, spinning only keeps
- * it from getting one: sleep. Never yield: Linux takes that as a waiver of the rest of the time slice,
- * and beside a busy process a step has hundreds of barriers to lose one at. */
-enum { SPINS = 4000, SLEEP_NANOS = 2000000 };
+ * it from getting one: yield, then sleep. */
+enum { SPINS = 2000, YIELDS = 20, SLEEP_NANOS = 2000000 };
 
 static void sleep_while(ts_team *team, int32_t generation) {
   struct timespec limit = {0, SLEEP_NANOS};
@@ -58,6 +58,8 @@ int ts_team_phase(ts_team *team, int64_t units) {
   for (int i = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; i++) {
     if (i < SPINS) {
       PAUSE();
+    } else if (i < SPINS + YIELDS) {
+      sched_yield();
     } else {
       sleep_while(team, generation);
     }

@@ -8,9 +8,8 @@ import org.jspecify.annotations.Nullable;
 /// The threads of a CPU backend: the caller, as worker 0, and dedicated platform threads (a call
 /// into C would pin a virtual thread's carrier, and a spinning one would starve the others).
 ///
-/// Between two pieces of work a worker spins for a moment and sleeps after that: what an engine
-/// does from step to step, and who reads its tokens, may have the core, and an idle server costs
-/// nothing.
+/// Between two pieces of work a worker spins for the time that an engine needs from step to step,
+/// giving way to whoever else wants its core, and sleeps after that: an idle server costs nothing.
 ///
 /// One thread at a time may call.
 public final class WorkerTeam implements AutoCloseable {
@@ -20,7 +19,8 @@ public final class WorkerTeam implements AutoCloseable {
     void run(int worker);
   }
 
-  private static final int SPINS = 1000;
+  private static final int SPINS = 500;
+  private static final long PATIENCE_NANOS = 300_000;
 
   private final Member[] members; // [threads - 1]
   private final AtomicInteger running = new AtomicInteger();
@@ -78,8 +78,8 @@ public final class WorkerTeam implements AutoCloseable {
     boolean holds();
   }
 
-  /// Spins, then sleeps, until the condition holds. Whoever makes it true unparks the thread. It
-  /// never yields: Linux takes that as a waiver of the rest of the time slice.
+  /// Spins, gives way, sleeps, until the condition holds. Whoever makes it true unparks the thread.
+  @SuppressWarnings("ThreadPriorityCheck") // giving way is a courtesy here, not a guarantee
   private static void pause(Condition condition) {
     for (int i = 0; i < SPINS; i++) {
       if (condition.holds()) {
@@ -87,8 +87,13 @@ public final class WorkerTeam implements AutoCloseable {
       }
       Thread.onSpinWait();
     }
+    long deadline = System.nanoTime() + PATIENCE_NANOS;
     while (!condition.holds()) {
-      LockSupport.park();
+      if (System.nanoTime() - deadline < 0) {
+        Thread.yield();
+      } else {
+        LockSupport.park();
+      }
     }
   }
 
