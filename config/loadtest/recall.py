@@ -41,6 +41,12 @@ def ask(server, prompt):
     return first, answer, cached
 
 
+def fetched(server):
+    """Blocks that came from the disk so far."""
+    with urllib.request.urlopen(f'http://127.0.0.1:{server.port}/metrics') as lines:
+        return next(float(line.split()[-1]) for line in lines if line.startswith(b'tessera_kv_tier_fetched'))
+
+
 def report(what, computed, recalled):
     c, r = statistics.median(computed), statistics.median(recalled)
     print(f'{what}: computed {c:.2f} s, recalled {r:.3f} s, ratio {c / r:.1f}, {len(recalled)} readings')
@@ -65,14 +71,16 @@ def main():
             answers = [ask(server, prompt)[1] for prompt in prompts]
             computed, recalled = [], []
             for prompt, expected in zip(prompts, answers):
+                before = fetched(server)
                 seconds, answer, cached = ask(server, prompt)
                 assert answer == expected, 'a prompt from the disk was answered otherwise'
-                print(f'{cached} of {len(prompt)} tokens came back')
-                if cached:
+                blocks = fetched(server) - before
+                print(f'{cached} of {len(prompt)} tokens need not be computed; {blocks:.0f} blocks came from the disk')
+                if cached and blocks:
                     recalled.append(seconds)
                 computed.append(ask(server, tokens(rng, args.tokens))[0])
             if not recalled:
-                raise SystemExit('nothing came back')
+                raise SystemExit('nothing came from the disk: less --memory, or more --prompts')
             report('one process', computed, recalled)
         finally:
             server.stop()
