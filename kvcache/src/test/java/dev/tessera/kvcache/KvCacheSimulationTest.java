@@ -230,8 +230,14 @@ final class KvCacheSimulationTest {
   private void moveRecallsOn() {
     if (world.tier() > 0 && random.nextInt(4) == 0 && recalls.size() < 3) {
       int[] tokens = randomTokens();
-      Recall recall =
-          cache.recall(new HashChain(cache.root("")), tokens, tokens.length, Recall.Worth.ALWAYS);
+      Recall.Worth worth =
+          (nanos, from, to) -> {
+            assertTrue(from < to && to < tokens.length, from + " to " + to);
+            boolean onlyThis = recalls.isEmpty();
+            assertTrue(!onlyThis || nanos <= cache.stats().budgetBytes(), "others still count");
+            return random.nextInt(10) > 0;
+          };
+      Recall recall = cache.recall(new HashChain(cache.root("")), tokens, tokens.length, worth);
       if (recall != null) {
         recalls.put(recall, new Live(null, tokens));
       }
