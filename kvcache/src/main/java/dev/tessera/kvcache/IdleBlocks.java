@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
 /// 1. copies that no query will read: a block's form that no sequence holds and no tail needs,
 ///    where the block exists in a cooler one as well; the longest idle first;
 /// 2. blocks: the least recently used first, the deepest of a prefix before the ones it builds on;
-/// 3. what tails keep, once their tails are given up.
+/// 3. exact copies that a [CopyKeeper] keeps;
+/// 4. what tails keep, once their tails are given up.
 ///
 /// Blocks of a window group may go before their node does: a sequence that goes on behind the node
 /// needs only those inside the window.
@@ -28,6 +29,7 @@ final class IdleBlocks {
 
   private final KvGeometry geometry;
   private final BlockPool pool;
+  private final CopyKeeper keeper;
   private final TreeSet<Copy> copies =
       new TreeSet<>(
           Comparator.comparingLong(Copy::since)
@@ -46,9 +48,11 @@ final class IdleBlocks {
   private long tailBytes;
   private long copyBytes;
 
-  IdleBlocks(KvGeometry geometry, BlockPool pool) {
+  /// @param keeper chooses which exact copies go last
+  IdleBlocks(KvGeometry geometry, BlockPool pool, CopyKeeper keeper) {
     this.geometry = geometry;
     this.pool = pool;
+    this.keeper = keeper;
   }
 
   /// Blocks that no sequence references in any form.
@@ -76,8 +80,20 @@ final class IdleBlocks {
     return copies.isEmpty() && blocks.isEmpty();
   }
 
+  /// The copy to go first: of those that are not kept, if there are any.
   @Nullable Copy oldestCopy() {
+    for (Copy copy : copies) {
+      if (!isKept(copy)) {
+        return copy;
+      }
+    }
     return copies.isEmpty() ? null : copies.first();
+  }
+
+  /// Whether a copy is exact and one of a prefix that is asked for often.
+  boolean isKept(Copy copy) {
+    PrefixNode node = copy.block.node;
+    return copy.form == BlockRef.EXACT && node != null && keeper.keeps(node.hash);
   }
 
   @Nullable Block oldestBlock() {

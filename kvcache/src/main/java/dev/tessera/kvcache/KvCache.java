@@ -15,12 +15,10 @@ import org.jspecify.annotations.Nullable;
 /// blocks for the tokens to come and [#publish] what was computed, and [#release] in the end. Not
 /// safe for several threads: the engine's alone uses it.
 ///
-/// Where blocks cool with age, a reservation for queries in a block makes room for every form that
-/// these will read and that is not there. [#takeCoolings] says what the step has to fill; when it
-/// is published, a sequence lets go of the forms that its queries have done with. So a block that
-/// cools inside a chunk exists in both forms until the chunk ends, and which form a query reads is
-/// [CoolingRule]'s to say and nobody else's. Where they cool by temperature, [HeatCooler] decides,
-/// from one step to the next.
+/// Where blocks cool, [#takeCoolings] says what the step has to fill: by age, what the queries of
+/// the reserved blocks are the first to read in a form, so that a block which cools inside a chunk
+/// exists in both forms until the chunk ends ([AgeCooler]); by temperature, what is to make room
+/// ([HeatCooler]).
 public final class KvCache {
   private static final int BLOCK = TileShape.BLOCK_TOKENS;
 
@@ -39,6 +37,7 @@ public final class KvCache {
   private final Set<SequenceCache> live = Collections.newSetFromMap(new IdentityHashMap<>());
   private final PendingCoolings coolings;
   private final Holds holds;
+  private final CopyKeeper keeper;
   private final PrefixForms needed;
   private final Cooler cooler;
   private final @Nullable HeatCooler temperature; // the same, where it is one
@@ -55,10 +54,11 @@ public final class KvCache {
       MemoryBudget budget,
       byte[] fingerprint,
       SlabDiscard discard) {
-    this(geometry, forms, policy, budget, fingerprint, discard, null);
+    this(geometry, forms, policy, budget, fingerprint, discard, null, CopyKeeper.NONE);
   }
 
   /// @param below takes what is given up for memory and may be wanted again; null for nobody
+  /// @param keeper chooses exact copies, where temperature decides
   public KvCache(
       KvGeometry geometry,
       BlockForms forms,
@@ -66,7 +66,8 @@ public final class KvCache {
       MemoryBudget budget,
       byte[] fingerprint,
       SlabDiscard discard,
-      @Nullable TierBelow below) {
+      @Nullable TierBelow below,
+      CopyKeeper keeper) {
     if (forms.exact().size() != geometry.groups().size()) {
       throw new IllegalArgumentException(
           forms.exact().size() + " slab layouts for " + geometry.groups().size() + " layer groups");
@@ -80,7 +81,9 @@ public final class KvCache {
     this.footprint = new Footprint(geometry.groups(), forms.rule(), slabBytes);
     this.budget = budget;
     this.pool = new BlockPool(slabBytes, budget, discard);
-    this.tree = new PrefixTree(geometry, pool, below == null ? null : new TierWriter(below, pool));
+    TierWriter writer = below == null ? null : new TierWriter(below, pool);
+    this.tree = new PrefixTree(geometry, pool, writer, keeper);
+    this.keeper = keeper;
     this.coolings = new PendingCoolings(tree);
     this.holds = new Holds(tree);
     CoolingRule rule = forms.rule();
@@ -227,6 +230,7 @@ public final class KvCache {
       sequence.tip = match.nodes().getLast();
       tree.pin(sequence.tip);
       tree.touchTail(sequence.tip);
+      match.nodes().forEach(node -> keeper.asked(node.hash));
     }
     live.add(sequence);
     cooler.sequencesChanged();

@@ -33,11 +33,12 @@ final class PrefixTree {
   private long evictedBlocks;
 
   /// @param below takes what later prefixes may need and what is given up here; null for nobody
-  PrefixTree(KvGeometry geometry, BlockPool pool, @Nullable TierWriter below) {
+  /// @param keeper chooses which exact copies go last
+  PrefixTree(KvGeometry geometry, BlockPool pool, @Nullable TierWriter below, CopyKeeper keeper) {
     this.pool = pool;
     this.below = below;
     this.groups = geometry.groups().size();
-    this.idle = new IdleBlocks(geometry, pool);
+    this.idle = new IdleBlocks(geometry, pool, keeper);
   }
 
   IdleBlocks idle() {
@@ -250,7 +251,7 @@ final class PrefixTree {
     }
     IdleBlocks.Copy copy = idle.oldestCopy();
     Block victim = idle.oldestBlock();
-    if (copy != null) {
+    if (copy != null && (victim == null || !idle.isKept(copy))) {
       dropForm(copy.block(), copy.form());
     } else if (victim != null) {
       evict(victim);

@@ -9,7 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -171,6 +173,48 @@ final class HeatCoolerTest {
     cache.noteMass(sequence, 0, shares(sequence, 0, cold, 5));
     idle(cache, 1);
     assertEquals(expected.toString(), forms(sequence));
+  }
+
+  @Test
+  void exactCopiesThatAreKeptGoLast() {
+    KvPolicy policy = ((PolicySetting.Fixed) KvPolicyParser.parse(ONE_RUNG)).policy();
+    Set<BlockHash> kept = new HashSet<>();
+    KvGeometry geometry = Fixtures.geometry(FULL);
+    KvCache cache =
+        new KvCache(
+            geometry,
+            Fixtures.forms(policy, geometry),
+            policy,
+            new MemoryBudget(20 * SLAB),
+            new byte[] {1, 2, 3},
+            (group, form, slab) -> {},
+            null,
+            new CopyKeeper() {
+              @Override
+              public void asked(BlockHash block) {}
+
+              @Override
+              public boolean keeps(BlockHash block) {
+                return kept.contains(block);
+              }
+            });
+    caches.add(cache);
+    int[] tokens = tokens(0, 64 * 15);
+    SequenceCache sequence = open(cache, tokens);
+    compute(cache, sequence, tokens, tokens.length, 64);
+    idle(cache, 40);
+    HashChain chain = new HashChain(cache.root("")).extend(tokens, tokens.length);
+    int first = forms(sequence).indexOf('1');
+    int last = forms(sequence).lastIndexOf('1');
+    assertTrue(last > first, forms(sequence));
+    kept.add(chain.get(first));
+    // The first cooled block would be the first to lose its copy.
+    long copies = cache.stats().copyBytes();
+    assertTrue(copies >= 2 * SLAB, "no copies");
+    cache.evict(20 * SLAB - cache.stats().usedBytes() - SLAB);
+    assertEquals(SLAB, cache.stats().copyBytes());
+    Block block = sequence.table(0).present(first);
+    assertTrue(block.has(BlockRef.EXACT), "its copy is gone");
   }
 
   @Test

@@ -185,7 +185,8 @@ final class KvCacheSimulationTest {
             new MemoryBudget(budget),
             new byte[] {1, 2, 3},
             (g, form, slab) -> memory.remove(key(g, BlockRef.of(form, slab))),
-            world.tier() == 0 ? null : new TierBelow(tier, transfer, 3 * Fixtures.SLAB));
+            world.tier() == 0 ? null : new TierBelow(tier, transfer, 3 * Fixtures.SLAB),
+            policy.byTemperature() ? keeper() : CopyKeeper.NONE);
     for (int step = 0; step < STEPS; step++) {
       int action = random.nextInt(10);
       if (live.isEmpty() || action < 2 && live.size() < 6) {
@@ -220,6 +221,19 @@ final class KvCacheSimulationTest {
     cache.evict(budget);
     cache.checkIntegrity();
     assertEquals(0, cache.stats().cachedBytes());
+  }
+
+  /// Keeps every third copy.
+  private static CopyKeeper keeper() {
+    return new CopyKeeper() {
+      @Override
+      public void asked(BlockHash block) {}
+
+      @Override
+      public boolean keeps(BlockHash block) {
+        return block.hashCode() % 3 == 0;
+      }
+    };
   }
 
   private void open() {

@@ -9,6 +9,7 @@ import dev.tessera.kernels.DecoderWeights;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kvcache.BlockForms;
+import dev.tessera.kvcache.CopyKeeper;
 import dev.tessera.kvcache.FormLayout;
 import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.KvCache;
@@ -109,7 +110,8 @@ public record EngineLoader(
                   memory.tileBytes(), Math.min(config.tailBudgetBytes(), memory.tileBytes())),
               fingerprint,
               runner::discard,
-              tier == null ? null : new TierBelow(tier, runner.slabs(), stagingBytes));
+              tier == null ? null : new TierBelow(tier, runner.slabs(), stagingBytes),
+              keeper(memory, slabs));
       Engine engine =
           new Engine(
               config,
@@ -130,6 +132,15 @@ public record EngineLoader(
         tier.close();
       }
     }
+  }
+
+  /// As much again as tails may take.
+  private CopyKeeper keeper(MemoryPlan memory, List<SlabLayout> slabs) {
+    long blockBytes = slabs.stream().mapToLong(SlabLayout::slabBytes).sum();
+    long bytes = Math.min(config.tailBudgetBytes(), memory.tileBytes());
+    return config.policy().byTemperature()
+        ? new FrequentCopies(bytes / blockBytes)
+        : CopyKeeper.NONE;
   }
 
   static BlockForms blockForms(

@@ -2,6 +2,7 @@ package dev.tessera.server.engine;
 
 import dev.tessera.kvcache.BlockForms;
 import dev.tessera.kvcache.CodedFormat;
+import dev.tessera.kvcache.CopyKeeper;
 import dev.tessera.kvcache.ElementType;
 import dev.tessera.kvcache.ExactFormat;
 import dev.tessera.kvcache.FormLayout;
@@ -104,7 +105,8 @@ final class EngineHarness {
         new MemoryBudget(config.kvBudgetBytes(), config.tailBudgetBytes()),
         new byte[] {1},
         runner::discard,
-        tier == null ? null : new TierBelow(tier, runner.slabs(), 3 * SLAB));
+        tier == null ? null : new TierBelow(tier, runner.slabs(), 3 * SLAB),
+        config.policy().byTemperature() ? new FrequentCopies(3) : CopyKeeper.NONE);
   }
 
   private static List<FormLayout> forms(FormPlan plan, SlabLayout slab) {

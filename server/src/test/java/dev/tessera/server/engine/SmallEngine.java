@@ -8,6 +8,7 @@ import dev.tessera.kernels.DecoderSession;
 import dev.tessera.kernels.SessionLimits;
 import dev.tessera.kernels.codec.FormFactory;
 import dev.tessera.kernels.testing.TinyDecoder;
+import dev.tessera.kvcache.CopyKeeper;
 import dev.tessera.kvcache.FormPlan;
 import dev.tessera.kvcache.HashChain;
 import dev.tessera.kvcache.KvCache;
@@ -82,7 +83,8 @@ final class SmallEngine implements AutoCloseable {
             new MemoryBudget(budget),
             new byte[0],
             runner::discard,
-            tier == null ? null : new TierBelow(tier, runner.slabs(), 2 * slabBytes));
+            tier == null ? null : new TierBelow(tier, runner.slabs(), 2 * slabBytes),
+            CopyKeeper.NONE);
     core =
         new EngineCore(
             config,
