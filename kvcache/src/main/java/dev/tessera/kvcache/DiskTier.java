@@ -263,6 +263,7 @@ public final class DiskTier implements Tier {
       MemorySegment slab = memory(bytes);
       SlabFile.read(directory.file(key), key, slab);
       double taken = (double) (System.nanoTime() - start) / bytes;
+      directory.touch(key);
       synchronized (this) {
         nanosPerByte += (taken - nanosPerByte) * (nanosPerByte == 0 ? 1 : LATEST_READ_WEIGHT);
         fetched++;

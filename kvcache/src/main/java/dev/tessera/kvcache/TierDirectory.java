@@ -8,6 +8,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -111,6 +112,18 @@ final class TierDirectory implements AutoCloseable {
 
   Path file(SlabKey key) {
     return path.resolve(key.text() + SUFFIX);
+  }
+
+  /// Counts a file as used just now, for the next process too.
+  void touch(SlabKey key) {
+    if (isScratch) {
+      return;
+    }
+    try {
+      Files.setLastModifiedTime(file(key), FileTime.fromMillis(System.currentTimeMillis()));
+    } catch (IOException e) {
+      // Then it goes sooner than it might.
+    }
   }
 
   /// Where a file lies until it is whole.
