@@ -39,9 +39,14 @@ final class HeatCooler implements Cooler {
   /// Steps for which a block stays in its form, unless there is no room at all.
   private static final int RESIDENCE = 32;
 
-  /// Blocks that are coded in a step at most, unless there is no room at all: coding must not be
-  /// felt.
-  private static final int MOST_CODED = 4;
+  /// Blocks are looked through once in so many steps, unless there is no room at all: of those
+  /// whose time has come some are coded, so few that it is not felt.
+  private static final int ROUND = 4;
+
+  private static final int MOST_CODED = 8;
+
+  /// Steps from one search for blocks that have become hot to the next.
+  private static final int WARMING_ROUND = 8 * ROUND;
 
   /// What a prefix hit adds to a block's heat.
   private static final float HIT = 0.1f;
@@ -62,7 +67,7 @@ final class HeatCooler implements Cooler {
   private long step;
   private long missingBytes; // that a sequence wanted and did not get
   private @Nullable Boolean willCool; // null until somebody asks
-  private long warmings;
+  private boolean hasCooled; // anything, ever
 
   HeatCooler(
       BlockForms forms, BlockPool pool, PrefixTree tree, Holds holds, PendingCoolings coolings) {
@@ -228,9 +233,9 @@ final class HeatCooler implements Cooler {
     wanted = isUrgent ? Math.max(wanted, missingBytes + spareBytes) : wanted;
     missingBytes = 0;
     willCool = null;
-    if (wanted > 0) {
+    if (isUrgent || wanted > 0 && step % ROUND == 0) {
       cool(live, wanted, isUrgent, used > PRESSING * limit);
-    } else if (used < RELAXED * limit) {
+    } else if (used < RELAXED * limit && hasCooled && step % WARMING_ROUND == 0) {
       warm(live, (long) (RELAXED * limit) - used);
     }
   }
@@ -281,6 +286,7 @@ final class HeatCooler implements Cooler {
       leaving.add(new Holds.Hold(table, block.index(), candidate.form));
     }
     block.heat.moved(step);
+    hasCooled = true;
     return OptionalLong.of(freed);
   }
 
@@ -312,15 +318,9 @@ final class HeatCooler implements Cooler {
           holds.letGo(table, block.index(), candidate.form, now);
         }
         heat.moved(step);
-        warmings++;
         left -= bytes;
       }
     }
-  }
-
-  /// Blocks that went back to their exact copies so far.
-  long warmings() {
-    return warmings;
   }
 
   /// Heat of a block, for pictures.

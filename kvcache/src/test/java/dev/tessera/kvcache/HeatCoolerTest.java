@@ -171,7 +171,7 @@ final class HeatCoolerTest {
     StringBuilder expected = new StringBuilder(forms(sequence));
     expected.setCharAt(cold, '0');
     cache.noteMass(sequence, 0, shares(sequence, 0, cold, 5));
-    idle(cache, 1);
+    idle(cache, 32);
     assertEquals(expected.toString(), forms(sequence));
   }
 

@@ -175,7 +175,7 @@ final class Scheduler {
           needed += cache.bytesMissing(sequence.cache, sequence.length() + HEADROOM);
         }
       }
-      if (needed > cache.reachableBytes()) {
+      if (needed > cache.availableBytes() && needed > cache.reachableBytes()) {
         return false;
       }
     }

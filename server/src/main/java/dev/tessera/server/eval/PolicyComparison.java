@@ -82,7 +82,7 @@ public final class PolicyComparison {
         throw new IllegalArgumentException(
             "cache policy \"%s\": by temperature, a text alone in memory does not cool; name the policy"
                     .formatted(text)
-                + " by age whose formats it cools to (--policies)");
+                + " by age whose formats it cools to");
       }
     }
   }
