@@ -70,6 +70,16 @@ static void prepare_turn(const ts_code *code, const ts_turn_table *turn, int64_t
   q->rest[r] = sum;
 }
 
+/* The channels of one grade, with zeros behind them. */
+static void gather(const ts_code *code, const float *y, int grade, int padded, float *x) {
+  vf_fill(x + padded - TS_GROUP_CHANNELS, TS_GROUP_CHANNELS, 0);
+  for (int i = 0; i < code->group_count; i++) {
+    const ts_code_group *g = &code->groups[i];
+    float *to = x + g->graded_at - code->grades[grade];
+    if (g->grade == grade) memcpy(to, y + g->first, (size_t)g->channels * sizeof *x);
+  }
+}
+
 /* The levels of row r, each grade by its own steps; as bytes and with their sums only where few rows
  * are multiplied so. */
 static void grade_query(const ts_code *code, const float *y, int64_t r, int is_fused,
@@ -79,20 +89,17 @@ static void grade_query(const ts_code *code, const float *y, int64_t r, int is_f
     int begin = code->grades[grade], count = code->grades[grade + 1] - begin;
     if (!count) continue;
     int padded = (count + TS_GROUP_CHANNELS - 1) / TS_GROUP_CHANNELS * TS_GROUP_CHANNELS;
-    float x[TS_MAX_DIM];
+    const int is_only = count == code->dim; /* then the order is that of the groups */
+    float gathered[TS_MAX_DIM];
     int16_t taken[TS_MAX_DIM];
-    uint8_t bytes[TS_MAX_DIM];
-    vf_fill(x + padded - TS_GROUP_CHANNELS, TS_GROUP_CHANNELS, 0);
-    for (int i = 0; i < code->group_count; i++) {
-      const ts_code_group *g = &code->groups[i];
-      if (g->grade != grade) continue;
-      memcpy(x + g->graded_at - begin, y + g->first, (size_t)g->channels * sizeof *x);
-    }
+    if (!is_only) gather(code, y, grade, padded, gathered);
+    const float *x = is_only ? y : gathered;
     vf inverse;
     q->scale[grade * q->rows + r] = step_of(x, padded, QUERY_STEPS[grade], &inverse);
-    to_levels(x, padded, inverse, taken);
-    memcpy(levels + begin, taken, (size_t)count * sizeof *taken);
+    to_levels(x, padded, inverse, is_only ? levels : taken);
+    if (!is_only) memcpy(levels + begin, taken, (size_t)count * sizeof *taken);
     if (!is_fused || grade == TS_FINE) continue;
+    uint8_t bytes[TS_MAX_DIM];
     to_bytes(x, padded, inverse, bytes);
     memcpy(q->bytes + r * q->stride + begin, bytes, (size_t)count);
   }
@@ -131,7 +138,7 @@ static void change_basis(const ts_code *code, int64_t stride, const float *x, fl
 }
 
 void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q) {
-  const int dim = code->dim, is_fused = q->rows <= TS_FUSED_ROWS;
+  const int dim = code->dim, is_fused = TS_FUSES && q->rows <= TS_FUSED_ROWS;
   if (code->turn) find_turning(code, turn, q);
   for (int64_t r = 0; r < q->rows; r++) {
     const float *query = q->query + r * q->stride;

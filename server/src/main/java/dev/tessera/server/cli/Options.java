@@ -132,7 +132,7 @@ final class Options {
           "kv-cache.policy",
           "--kv-cache",
           "POLICY",
-          "exact",
+          "near-lossless",
           Function.identity(),
           "Form of the tiles: exact, or which formats they cool to with age (temperature:POLICY:"
               + " when memory runs short)");
