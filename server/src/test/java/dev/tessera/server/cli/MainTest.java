@@ -105,6 +105,7 @@ final class MainTest {
   @Test
   void whatCannotBeComparedIsWrongUse() {
     assertFails(2, "--policy: cache policy \"warm\"", "eval", "--policy", "warm");
+    assertFails(2, "name the policy by age", "eval", "--policy", "temperature:small");
     err.getBuffer().setLength(0);
     assertFails(2, "--policy: cache policy \"auto:\"", "eval", "--policy", "auto:");
     err.getBuffer().setLength(0);

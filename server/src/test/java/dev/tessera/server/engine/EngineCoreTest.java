@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.KvPolicy;
 import dev.tessera.kvcache.KvPolicyParser;
 import dev.tessera.kvcache.PolicySetting;
@@ -276,6 +277,21 @@ final class EngineCoreTest {
     for (TokenQueue queue : List.of(first, second)) {
       assertEquals(700, EngineHarness.tokens(EngineHarness.events(queue), 0).size());
     }
+  }
+
+  /// A block begins with a heat of 1, which only falls unless somebody says that it is attended to.
+  @Test
+  void byTemperatureTheCacheHearsWhatAttentionBlocksGet() {
+    KvPolicy policy =
+        assertInstanceOf(PolicySetting.Fixed.class, KvPolicyParser.parse("temperature:i8"))
+            .policy();
+    var warm = new EngineHarness(config(policy, 60 * EngineHarness.SLAB), EngineHarness.full());
+    TokenQueue queue = warm.submit(Requests.prompt(0, 300).maxTokens(60));
+    warm.run();
+    assertEquals(60, EngineHarness.tokens(EngineHarness.events(queue), 0).size());
+    List<CachePicture.Block> blocks = warm.cache.picture().groups().getFirst().blocks();
+    assertEquals(5, blocks.size());
+    assertTrue(blocks.stream().anyMatch(block -> block.heat() > 1), blocks.toString());
   }
 
   private static EngineConfig config(KvPolicy policy, long kvBytes) {
