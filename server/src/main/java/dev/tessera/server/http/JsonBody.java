@@ -94,7 +94,8 @@ final class JsonBody {
       case STRING -> requireWhole(node.textValue(), path);
       case NUMBER -> {
         if (node.isFloatingPointNumber() && !Double.isFinite(node.doubleValue())) {
-          throw ApiError.badRequest(root(path), path + " is not a finite number").asException();
+          throw ApiError.badRequest(root(path), shown(path) + " is not a finite number")
+              .asException();
         }
       }
       default -> {}
@@ -107,9 +108,14 @@ final class JsonBody {
       throw ApiError.badRequest(
               root(path),
               "%s holds half a surrogate pair at character %d"
-                  .formatted(path.isEmpty() ? "a field name" : path, broken))
+                  .formatted(path.isEmpty() ? "a field name" : shown(path), broken))
           .asException();
     }
+  }
+
+  /// A path as a message may hold it: the names in it are the client's own.
+  private static String shown(String path) {
+    return Texts.shortened(Texts.printable(path), 200);
   }
 
   private static String root(String path) {

@@ -45,6 +45,9 @@ class RequestFuzzTest {
          "presence_penalty": 1, "frequency_penalty": -2, "repetition_penalty": 1.5}
         """,
         """
+        {"a name\\nof two lines": ["a", "\\ud83d"]}
+        """,
+        """
         {"prompt": ["a", "b"], "stream": true, "stream_options": {"include_usage": true},
          "stop_token_ids": [1], "min_tokens": 1, "ignore_eos": true, "priority": 9, "user": null}
         """,
