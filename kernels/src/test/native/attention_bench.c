@@ -64,7 +64,7 @@ typedef struct {
   const char *name;
   int widths[2][4]; /* of keys and of values, for four groups, and so on */
   int is_learned, spared;
-  int turns; /* pairs of a turning mean: six is what a model without key bias asks for */
+  int turns; /* pairs of a turning mean, the fastest first */
 } form_spec;
 
 static const form_spec FORMS[] = {
