@@ -21,7 +21,7 @@ USER tessera
 VOLUME /models
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${TESSERA_PORT:-8000} && printf 'GET /health HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+    CMD ["bash", "-c", "port=${TESSERA_PORT:-8000}; exec 3<>/dev/tcp/127.0.0.1/${port/tcp:*/8000} && printf 'GET /health HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/opt/tessera/tessera"]
 CMD ["serve"]

@@ -26,6 +26,21 @@ final class Footprint {
     return bytes;
   }
 
+  /// Tokens of the longest sequence, up to `limit`, that takes no more than so many bytes.
+  int capacityTokens(long bytes, int limit) {
+    int low = 0;
+    int high = limit;
+    while (low < high) {
+      int middle = low + Math.ceilDiv(high - low, 2);
+      if (growth(0, middle) <= bytes) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+
   private long growth(LayerGroup group, int presentBlocks, int blocks) {
     if (blocks <= presentBlocks) {
       return 0;

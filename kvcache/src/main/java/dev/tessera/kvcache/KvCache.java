@@ -182,17 +182,7 @@ public final class KvCache {
 
   /// Tokens of the longest sequence that fits when it is alone, up to `limit`.
   public int capacityTokens(int limit) {
-    int low = 0;
-    int high = limit;
-    while (low < high) {
-      int middle = low + Math.ceilDiv(high - low, 2);
-      if (bytesFor(middle) <= budget.limitBytes()) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return low;
+    return footprint.capacityTokens(budget.limitBytes(), limit);
   }
 
   /// Bytes that no live sequence references: free ones, and ones that eviction would free.

@@ -1,10 +1,7 @@
 package dev.tessera.kernels.cpu;
 
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.tessera.kernels.CodecStats;
 import dev.tessera.kernels.CooledForm;
@@ -13,8 +10,6 @@ import dev.tessera.kernels.DecoderSpec;
 import dev.tessera.kernels.RopeSpec;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kernels.codec.Basis;
-import dev.tessera.kernels.codec.LevelTable;
-import dev.tessera.kernels.codec.PairTable;
 import dev.tessera.kernels.codec.ReconstructionSamples;
 import dev.tessera.kernels.codec.TileCode;
 import dev.tessera.kvcache.BlockRef;
@@ -22,9 +17,7 @@ import dev.tessera.kvcache.CodedFormat;
 import dev.tessera.kvcache.CodedFormat.Role;
 import dev.tessera.kvcache.SlabLayout;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
@@ -46,8 +39,8 @@ final class NativeForms {
 
   private static final int METER_LONGS = 5;
 
-  private final NativeLibrary library;
-  private final Functions functions;
+  private final NativeCodes nativeCodes;
+  private final FormFunctions functions;
   private final long decoder;
   private final CooledForms forms;
   private final IdentityHashMap<TileCode, Long> codes = new IdentityHashMap<>();
@@ -65,9 +58,9 @@ final class NativeForms {
       SlabLayout[] exact,
       CooledForms forms,
       Memory memory) {
-    this.library = library;
+    this.nativeCodes = new NativeCodes(library);
     this.samples = new ReconstructionSamples(forms, exact);
-    this.functions = new Functions(library);
+    this.functions = new FormFunctions(library);
     this.decoder = decoder;
     this.forms = forms;
     slabs = new long[spec.kv().groups().size()][];
@@ -122,7 +115,7 @@ final class NativeForms {
       return known;
     }
     int turning = code.turn() == null ? 0 : turningOf(code.turn().rope(), arena);
-    long address = allocate(library, code, turning, arena);
+    long address = nativeCodes.allocate(code, turning, arena);
     require(functions.code(decoder, address));
     functions.meter(address, meterOf(code.format().name()));
     codes.put(code, address);
@@ -223,64 +216,6 @@ final class NativeForms {
     return index;
   }
 
-  /// A code in C's memory, not yet owned by a decoder.
-  static long allocate(NativeLibrary library, TileCode code, int turning, Arena arena) {
-    CodedFormat format = code.format();
-    int groups = format.groups();
-    var offsets = new long[groups + 7];
-    for (int group = 0; group < groups; group++) {
-      offsets[group] = format.codesOffset(group);
-    }
-    offsets[groups] = format.scalesOffset();
-    offsets[groups + 1] = format.zerosOffset();
-    offsets[groups + 2] = format.meanOffset();
-    offsets[groups + 3] = format.meanScaleOffset();
-    offsets[groups + 4] = format.spareIndexOffset();
-    offsets[groups + 5] = format.spareOffset();
-    offsets[groups + 6] = format.tileBytes();
-    var learned = code.basis() instanceof Basis.Learned basis ? basis : null;
-    var functions = new CodeFunctions(library);
-    long address =
-        functions.create(
-            format,
-            groups,
-            arena.allocateFrom(JAVA_LONG, offsets).address(),
-            floats(arena, code.sigma()),
-            learned == null ? 0 : floats(arena, learned.forward()),
-            learned == null ? 0 : floats(arena, learned.query()),
-            code.turn() == null ? 0 : floats(arena, code.turn().mean()),
-            turning);
-    for (int pair = 0; pair < code.pairs().size(); pair++) {
-      functions.pair(address, pair, code.pairs().get(pair), arena);
-    }
-    for (int group = 0; group < code.tables().size(); group++) {
-      LevelTable table = code.tables().get(group);
-      functions.levels(
-          address,
-          group,
-          0,
-          table.width(),
-          table.step(),
-          floats(arena, table.bounds()),
-          arena.allocateFrom(JAVA_BYTE, table.levels()).address());
-      if (table.fullWidth() != table.width()) {
-        functions.levels(
-            address,
-            group,
-            1,
-            table.fullWidth(),
-            table.fullStep(),
-            floats(arena, table.fullBounds()),
-            arena.allocateFrom(JAVA_BYTE, table.fullLevels()).address());
-      }
-    }
-    return address;
-  }
-
-  private static long floats(Arena arena, float[] values) {
-    return arena.allocateFrom(JAVA_FLOAT, values).address();
-  }
-
   private static void require(int status) {
     if (status != 0) {
       throw new IllegalStateException("the system refuses memory for cooled forms");
@@ -327,228 +262,5 @@ final class NativeForms {
   MemorySegment slab(int group, int form, int slab) {
     long bytes = forms.of(group).get(form - 1).layout().slabBytes();
     return MemorySegment.ofAddress(slabs[group][form - 1] + slab * bytes).reinterpret(bytes);
-  }
-
-  /// The functions of `codes.h`.
-  private static final class CodeFunctions {
-
-    private final MethodHandle create;
-    private final MethodHandle levels;
-    private final MethodHandle pair;
-
-    CodeFunctions(NativeLibrary library) {
-      create =
-          library.function(
-              "ts_code_new",
-              FunctionDescriptor.of(
-                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG,
-                  JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
-      levels =
-          library.function(
-              "ts_code_group_levels",
-              FunctionDescriptor.ofVoid(
-                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG, JAVA_LONG));
-      pair =
-          library.function(
-              "ts_code_pair",
-              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG));
-    }
-
-    long create(
-        CodedFormat format,
-        int groups,
-        long offsets,
-        long sigma,
-        long forward,
-        long query,
-        long turn,
-        int turning) {
-      int headDim = format.shape().headDim();
-      int coding = TileHeader.number(format.coding());
-      int isKey = format.role() == Role.KEY ? 1 : 0;
-      int isCentred = format.centred() ? 1 : 0;
-      int spared = format.spared();
-      long address;
-      try {
-        address =
-            (long)
-                create.invokeExact(
-                    headDim, coding, isKey, isCentred, spared, groups, offsets, sigma, forward,
-                    query, turn, turning);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-      require(address == 0 ? -1 : 0);
-      return address;
-    }
-
-    void levels(
-        long code, int group, int isFull, int width, float step, long bounds, long levelsAt) {
-      try {
-        levels.invokeExact(code, group, isFull, width, step, bounds, levelsAt);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void pair(long code, int index, PairTable table, Arena arena) {
-      long levelsAt = arena.allocateFrom(JAVA_BYTE, table.levels()).address();
-      try {
-        pair.invokeExact(code, index, table.codewords(), table.step(), levelsAt);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-  }
-
-  /// The functions of `decoder.h` for cooled forms.
-  private static final class Functions {
-
-    private final MethodHandle rule;
-    private final MethodHandle form;
-    private final MethodHandle code;
-    private final MethodHandle turning;
-    private final MethodHandle place;
-    private final MethodHandle cool;
-    private final MethodHandle refs;
-    private final MethodHandle readForms;
-    private final MethodHandle coolings;
-    private final MethodHandle meter;
-    private final MethodHandle meters;
-
-    Functions(NativeLibrary library) {
-      rule =
-          library.function(
-              "ts_decoder_rule",
-              FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
-      form =
-          library.function(
-              "ts_decoder_form",
-              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
-      code =
-          library.function(
-              "ts_decoder_code", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
-      turning =
-          library.function(
-              "ts_decoder_turning",
-              FunctionDescriptor.of(
-                  JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_FLOAT, JAVA_LONG));
-      place =
-          library.function(
-              "ts_decoder_place",
-              FunctionDescriptor.ofVoid(
-                  JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
-      cool = library.function("ts_decoder_cool", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG));
-      refs =
-          library.function(
-              "ts_decoder_cooled_refs",
-              FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG));
-      readForms =
-          library.function(
-              "ts_decoder_read_forms", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_LONG));
-      coolings =
-          library.function(
-              "ts_decoder_coolings",
-              FunctionDescriptor.of(
-                  JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG));
-      meter = library.function("ts_code_meter", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT));
-      meters =
-          library.function(
-              "ts_decoder_meters", FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_INT, JAVA_LONG));
-    }
-
-    void meter(long code, int number) {
-      try {
-        meter.invokeExact(code, number);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void meters(long decoder, int count, long[] values) {
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment all = arena.allocate(JAVA_LONG, Math.max(1, values.length));
-        meters.invokeExact(decoder, count, all.address());
-        MemorySegment.copy(all, JAVA_LONG, 0, values, 0, values.length);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    int rule(long decoder, int firstBlocks, int count, long ages) {
-      try {
-        return (int) rule.invokeExact(decoder, firstBlocks, count, ages);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void form(long decoder, int group, int index, long slabs, long slabBytes) {
-      try {
-        form.invokeExact(decoder, group, index, slabs, slabBytes);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    int code(long decoder, long address) {
-      try {
-        return (int) code.invokeExact(decoder, address);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    @SuppressWarnings("EnumOrdinal") // in the order of decoder.h
-    int turning(long decoder, RopeSpec rope, int pairs, long frequencies) {
-      int pairing = rope.pairing().ordinal();
-      float magnitude = rope.magnitude();
-      try {
-        return (int) turning.invokeExact(decoder, pairing, pairs, magnitude, frequencies);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void place(
-        long decoder, int layer, int index, int head, int isValue, long at, long codeAddress) {
-      try {
-        place.invokeExact(decoder, layer, index, head, isValue, at, codeAddress);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    long cool(long decoder) {
-      try {
-        return (long) cool.invokeExact(decoder);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void refs(long decoder, int group, int index, long address) {
-      try {
-        refs.invokeExact(decoder, group, index, address);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    void readForms(long decoder, int group, long address) {
-      try {
-        readForms.invokeExact(decoder, group, address);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
-
-    int coolings(long decoder, int group, int count, long blocks, long from, long to) {
-      try {
-        return (int) coolings.invokeExact(decoder, group, count, blocks, from, to);
-      } catch (Throwable e) {
-        throw NativeLibrary.unexpected(e);
-      }
-    }
   }
 }

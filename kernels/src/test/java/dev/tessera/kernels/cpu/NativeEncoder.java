@@ -74,7 +74,7 @@ public final class NativeEncoder implements GoldenTiles.Encoder {
   public void encode(TileCode code, float[] x, int firstPosition, MemorySegment tile) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment chain = arena.allocate(JAVA_LONG);
-      chain.set(JAVA_LONG, 0, NativeForms.allocate(library, code, 0, arena));
+      chain.set(JAVA_LONG, 0, new NativeCodes(library).allocate(code, 0, arena));
       MemorySegment out = arena.allocate(tile.byteSize(), 64);
       MemorySegment coder = arena.allocate(CODER_BYTES, 64);
       MemorySegment turns = turns(code, firstPosition, arena);
@@ -130,8 +130,8 @@ public final class NativeEncoder implements GoldenTiles.Encoder {
       MemorySegment out = arena.allocate(target.byteSize(), 64);
       MemorySegment coder = arena.allocate(CODER_BYTES, 64);
       MemorySegment chain = arena.allocate(JAVA_LONG, 2);
-      chain.setAtIndex(JAVA_LONG, 0, NativeForms.allocate(library, from, 0, arena));
-      chain.setAtIndex(JAVA_LONG, 1, NativeForms.allocate(library, to, 0, arena));
+      chain.setAtIndex(JAVA_LONG, 0, new NativeCodes(library).allocate(from, 0, arena));
+      chain.setAtIndex(JAVA_LONG, 1, new NativeCodes(library).allocate(to, 0, arena));
       cut.invokeExact(chain, 2, in, out, coder);
       target.copyFrom(out);
     } catch (Throwable e) {

@@ -34,7 +34,7 @@ final class Configuration {
     Map<String, String> fromFile = file == null ? Map.of() : read(file);
     for (Option<?> option : Options.ALL) {
       String flag = option.flag().isEmpty() ? null : flags.get(option.flag());
-      String variable = environment.get(option.variable());
+      String variable = ofUser(option.variable(), environment);
       String line = fromFile.get(option.key());
       Setting setting;
       if (flag != null) {
@@ -50,6 +50,14 @@ final class Configuration {
       configuration.get(option);
     }
     return configuration;
+  }
+
+  /// A variable that was set for us. Kubernetes gives every pod the addresses of the services of
+  /// its namespace: beside one named `tessera`, TESSERA_PORT is `tcp://10.0.0.1:8000`.
+  private static @Nullable String ofUser(String variable, Map<String, String> environment) {
+    String value = environment.get(variable);
+    boolean isAddress = value != null && (value.startsWith("tcp://") || value.startsWith("udp://"));
+    return isAddress && variable.endsWith("_PORT") ? null : value;
   }
 
   /// @throws CommandFailure if the value is not what the key takes

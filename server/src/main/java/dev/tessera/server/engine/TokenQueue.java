@@ -3,6 +3,9 @@ package dev.tessera.server.engine;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.BitSet;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -11,6 +14,10 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Bounded, but the engine never waits: what does not fit is refused. The last event of a sample
 /// always fits.
+///
+/// The reader waits without a time limit of its own, and a timer ends the wait: a virtual thread
+/// that parks for some time makes another thread set an alarm and another cancel it, for each
+/// token, while a timer that finds the deadline moved just sleeps on.
 final class TokenQueue implements Generation {
 
   /// Every sample, where a sample is asked for.
@@ -25,6 +32,11 @@ final class TokenQueue implements Generation {
   private final ArrayDeque<TokenEvent> events = new ArrayDeque<>();
   private final BitSet ended = new BitSet(); // samples whose last event was put in
   private int endsToRead;
+  private long deadline; // of the reader that waits
+  private boolean waiting;
+  private boolean expired; // the deadline has passed
+  private @Nullable Future<?> timer; // runs down at timerEnds, not after the deadline
+  private long timerEnds;
   private volatile int cachedTokens = -1;
   private volatile long scheduled;
   private volatile long firstToken;
@@ -83,17 +95,60 @@ final class TokenQueue implements Generation {
     long nanos = timeout.toNanos();
     lock.lockInterruptibly();
     try {
-      while (events.isEmpty()) {
-        if (nanos <= 0 || endsToRead == 0) {
-          return null;
-        }
-        nanos = changed.awaitNanos(nanos);
+      if (events.isEmpty() && !(nanos > 0 && endsToRead > 0 && await(nanos))) {
+        return null;
       }
       TokenEvent event = events.remove();
-      if (event instanceof TokenEvent.Finished) {
-        endsToRead--;
+      if (event instanceof TokenEvent.Finished && --endsToRead == 0 && timer != null) {
+        timer.cancel(false);
       }
       return event;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Waits for an event; false if none came in time.
+  private boolean await(long nanos) throws InterruptedException {
+    deadline = System.nanoTime() + nanos;
+    expired = false;
+    if (timer == null || timerEnds - deadline > 0) {
+      setTimer(nanos);
+    }
+    waiting = true;
+    try {
+      while (events.isEmpty() && !expired) {
+        changed.await();
+      }
+    } finally {
+      waiting = false;
+    }
+    return !events.isEmpty();
+  }
+
+  private void setTimer(long nanos) {
+    if (timer != null) {
+      timer.cancel(false);
+    }
+    timerEnds = System.nanoTime() + nanos;
+    timer = ForkJoinPool.commonPool().schedule(this::expire, nanos, TimeUnit.NANOSECONDS);
+  }
+
+  /// The timer has run down: the reader has waited long enough, or began to wait after it was set.
+  private void expire() {
+    lock.lock();
+    try {
+      timer = null;
+      if (!waiting) {
+        return;
+      }
+      long left = deadline - System.nanoTime();
+      if (left > 0) {
+        setTimer(left);
+      } else {
+        expired = true;
+        changed.signal();
+      }
     } finally {
       lock.unlock();
     }

@@ -78,6 +78,15 @@ final class ConfigurationTest {
   }
 
   @Test
+  void theAddressOfAKubernetesServiceIsNoPort() throws IOException {
+    Path file = file("server: {port: 1}\n");
+    Map<String, String> links = Map.of("TESSERA_PORT", "tcp://10.0.0.1:8000");
+    assertEquals(1, Configuration.of(Map.of(), links, file).get(Options.PORT));
+    Map<String, String> wrong = Map.of("TESSERA_HOST", "tcp://10.0.0.1:8000");
+    assertEquals("tcp://10.0.0.1:8000", Configuration.of(Map.of(), wrong, file).get(Options.HOST));
+  }
+
+  @Test
   void anUnknownKeyIsAnErrorThatNamesTheNearest() throws IOException {
     Path file = file("server:\n  prot: 1\n");
     var failure =

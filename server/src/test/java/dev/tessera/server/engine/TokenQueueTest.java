@@ -2,6 +2,7 @@ package dev.tessera.server.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -58,6 +59,40 @@ final class TokenQueueTest {
     assertEquals(end(1), queue.next(Duration.ofSeconds(30)));
     writer.join();
     assertNull(queue.next(Duration.ofMillis(1)));
+  }
+
+  /// One timer serves many waits: it must neither end a later wait too soon nor forget it.
+  @Test
+  void waitsAsLongAsAskedForHoweverManyWaitsWereBefore() throws Exception {
+    var wide = new TokenQueue(1, 1_000, 1, (sample, reason) -> {});
+    Thread writer =
+        Thread.ofVirtual()
+            .start(
+                () -> {
+                  for (int i = 0; i < 100; i++) {
+                    sleep(3);
+                    wide.offer(token(0, i));
+                  }
+                });
+    for (int i = 0; i < 100; i++) {
+      assertNotNull(wide.next(Duration.ofSeconds(20)), "event " + i);
+    }
+    writer.join();
+    for (Duration limit : List.of(Duration.ofMillis(60), Duration.ofMillis(5))) {
+      long start = System.nanoTime();
+      assertNull(wide.next(limit));
+      assertTrue(System.nanoTime() - start >= limit.toNanos(), limit + " had not passed");
+    }
+    assertTrue(wide.offer(token(0, 0)));
+    assertNotNull(wide.next(Duration.ofMillis(5)), "an event after a wait in vain");
+  }
+
+  private static void sleep(long millis) {
+    try {
+      Thread.sleep(millis);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   @Test
