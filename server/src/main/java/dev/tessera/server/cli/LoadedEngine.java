@@ -225,6 +225,7 @@ final class LoadedEngine implements AutoCloseable {
         tails == 0 ? EngineConfig.defaultTailBytes(cacheBytes) : tails,
         policy,
         configuration.get(Options.TARGET_STEP_MILLIS),
+        configuration.get(Options.STREAM_INTERVAL_MILLIS),
         Math.max(parallel, configuration.get(Options.MAX_STEP_TOKENS)),
         configuration.get(Options.MAX_QUEUED_EVENTS),
         configuration.get(Options.STALL_MILLIS));

@@ -186,6 +186,13 @@ final class Options {
           1,
           60_000,
           "Time that a step should take at most: what a stream waits while prompts are computed");
+  static final Option<Integer> STREAM_INTERVAL_MILLIS =
+      key(
+          "scheduler.stream-interval-millis",
+          "10",
+          0,
+          1_000,
+          "Tokens of a stream that come sooner after one another are sent together; 0 for never");
   static final Option<Integer> MAX_STEP_TOKENS =
       key("scheduler.max-step-tokens", "1024", 1, 1 << 20, "Tokens of a step at most");
   static final Option<Integer> MAX_QUEUED_EVENTS =
@@ -289,6 +296,7 @@ final class Options {
           MAX_QUEUED_REQUESTS,
           MAX_QUEUED_PROMPT_TOKENS,
           TARGET_STEP_MILLIS,
+          STREAM_INTERVAL_MILLIS,
           MAX_STEP_TOKENS,
           MAX_QUEUED_EVENTS,
           STALL_MILLIS,

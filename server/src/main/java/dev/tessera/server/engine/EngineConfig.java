@@ -14,6 +14,8 @@ import dev.tessera.kvcache.KvPolicy;
 /// @param policy form of the tiles
 /// @param targetStepMillis time that a step should take at most: what a stream waits for its next
 ///   token while prompts are computed
+/// @param streamIntervalMillis time between two wakes of a stream's reader at least: tokens that
+///   come sooner travel together; 0 for a wake for each
 /// @param maxStepTokens rows of a step at most, however fast the machine
 /// @param maxQueuedEvents events that a reader may leave unread before its request is cancelled
 /// @param stallMillis time without an end of a step after which the engine counts as dead
@@ -26,6 +28,7 @@ public record EngineConfig(
     long tailBudgetBytes,
     KvPolicy policy,
     int targetStepMillis,
+    int streamIntervalMillis,
     int maxStepTokens,
     int maxQueuedEvents,
     int stallMillis) {
@@ -41,6 +44,7 @@ public record EngineConfig(
     requireAtLeast("kv-cache.memory", kvBudgetBytes, 1);
     requireAtLeast("kv-cache.tail-memory", tailBudgetBytes, 0);
     requireAtLeast("scheduler.target-step-millis", targetStepMillis, 1);
+    requireAtLeast("scheduler.stream-interval-millis", streamIntervalMillis, 0);
     requireAtLeast("scheduler.max-step-tokens", maxStepTokens, maxSequences);
     requireAtLeast("scheduler.max-queued-events", maxQueuedEvents, 1);
     requireAtLeast("scheduler.stall-millis", stallMillis, 1);
@@ -57,6 +61,7 @@ public record EngineConfig(
         defaultTailBytes(kvBudgetBytes),
         KvPolicy.EXACT,
         60,
+        10,
         Math.max(1_024, maxSequences),
         16_384,
         60_000);

@@ -36,6 +36,7 @@ final class EngineCore {
   private final Recalls recalls;
   private final Scheduler scheduler;
   private final BatchBuilder batches;
+  private final Deliveries deliveries;
   private final Set<LiveRequest> live = new LinkedHashSet<>();
   private long preemptions;
   private long promptTokens;
@@ -63,6 +64,7 @@ final class EngineCore {
     this.scheduler = new Scheduler(cache, cost, config, recalls, this::onPreempted);
     this.groups = groups;
     this.batches = new BatchBuilder(groups, cache);
+    this.deliveries = new Deliveries(config.streamIntervalMillis() * 1_000_000L);
   }
 
   boolean isIdle() {
@@ -149,7 +151,9 @@ final class EngineCore {
     int running = scheduler.running().size();
     complete(plan, outcomes);
     steps++;
-    long nanos = clock.getAsLong() - start;
+    long now = clock.getAsLong();
+    deliveries.deliver(now);
+    long nanos = now - start;
     listener.onStep(
         new EngineListener.StepStats(
             plan.rows(),
@@ -170,6 +174,7 @@ final class EngineCore {
     }
     cache.endStep();
     steps++;
+    deliveries.deliver(clock.getAsLong());
   }
 
   /// Tells the cache what attention its blocks got from sequences that generate.
@@ -289,6 +294,8 @@ final class EngineCore {
   private void put(Sequence sequence, TokenEvent event) {
     if (!sequence.live.queue.offer(event)) {
       end(sequence.live, TokenQueue.ALL, FinishReason.ABORT);
+    } else {
+      deliveries.add(sequence.live);
     }
   }
 
@@ -307,6 +314,7 @@ final class EngineCore {
     }
     request.queue.offer(new TokenEvent.Finished(sequence.sample, reason, stopToken, error));
     if (request.isFinished()) {
+      deliveries.forget(request);
       leave(request);
     }
   }

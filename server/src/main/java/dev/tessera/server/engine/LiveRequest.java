@@ -7,6 +7,8 @@ import java.util.List;
 
 /// An accepted request inside the engine: what its samples share.
 final class LiveRequest {
+  private static final long FOREVER = Long.MAX_VALUE / 2;
+
   final GenerationRequest request;
   final TokenQueue queue;
   final long arrival;
@@ -19,6 +21,10 @@ final class LiveRequest {
   boolean promptPublished;
 
   boolean scheduled;
+
+  /// When its reader was last woken for tokens, by the engine's clock.
+  long delivered;
+
   int finishedSamples;
   int generatedTokens;
   int preemptions;
@@ -32,6 +38,7 @@ final class LiveRequest {
     this.arrival = arrival;
     this.seed = seed;
     this.chain = chain;
+    this.delivered = queue.accepted() - FOREVER;
     this.reasons = new ArrayList<>(Collections.nCopies(request.samples(), FinishReason.ABORT));
   }
 

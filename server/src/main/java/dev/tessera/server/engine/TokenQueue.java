@@ -56,7 +56,8 @@ final class TokenQueue implements Generation {
     this.endsToRead = samples;
   }
 
-  /// Puts an event in; false if the reader has left too many unread.
+  /// Puts an event in; false if the reader has left too many unread. The reader sees it when it
+  /// looks or is woken ([#wake]), the last one of a sample at once.
   boolean offer(TokenEvent event) {
     lock.lock();
     try {
@@ -65,12 +66,32 @@ final class TokenQueue implements Generation {
       }
       if (event instanceof TokenEvent.Finished) {
         ended.set(event.sample());
+        changed.signal();
       } else if (events.size() >= capacity) {
         return false;
       }
       events.add(event);
-      changed.signal();
       return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Tells the reader of what was put in.
+  void wake() {
+    lock.lock();
+    try {
+      changed.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /// Whether it would soon have to refuse an event.
+  boolean isHalfFull() {
+    lock.lock();
+    try {
+      return 2 * events.size() >= capacity;
     } finally {
       lock.unlock();
     }

@@ -296,6 +296,6 @@ final class EngineCoreTest {
 
   private static EngineConfig config(KvPolicy policy, long kvBytes) {
     return new EngineConfig(
-        100_000, 4, 1_000, 1_000_000, kvBytes, kvBytes / 8, policy, 20, 256, 10_000, 60_000);
+        100_000, 4, 1_000, 1_000_000, kvBytes, kvBytes / 8, policy, 20, 0, 256, 10_000, 60_000);
   }
 }

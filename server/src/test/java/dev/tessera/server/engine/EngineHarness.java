@@ -153,6 +153,7 @@ final class EngineHarness {
         slabs * SLAB / 8,
         KvPolicy.EXACT,
         20,
+        10,
         maxStepTokens,
         1_000,
         60_000);

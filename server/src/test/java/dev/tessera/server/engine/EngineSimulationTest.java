@@ -159,6 +159,7 @@ final class EngineSimulationTest {
             world.slabs() * EngineHarness.SLAB / 8,
             policy,
             1 + random.nextInt(20),
+            (int) (world.seed() % 10),
             Math.max(world.maxRows(), world.maxSequences()),
             MAX_EVENTS,
             60_000);

@@ -108,6 +108,7 @@ final class EngineTest {
         0,
         KvPolicy.EXACT,
         20,
+        0,
         64,
         100,
         stallMillis);

@@ -56,6 +56,7 @@ final class SmallEngine implements AutoCloseable {
             budget / 8,
             policy,
             1_000,
+            10,
             rows,
             10_000,
             60_000);

@@ -72,6 +72,7 @@ final class TokenQueueTest {
                   for (int i = 0; i < 100; i++) {
                     sleep(3);
                     wide.offer(token(0, i));
+                    wide.wake();
                   }
                 });
     for (int i = 0; i < 100; i++) {
