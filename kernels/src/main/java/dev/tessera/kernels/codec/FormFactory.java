@@ -85,11 +85,12 @@ public final class FormFactory {
     List<List<List<@Nullable TileCode>>> keyCodes = new ArrayList<>(); // [layers][kvHeads][forms]
     List<List<List<@Nullable TileCode>>> valueCodes = new ArrayList<>();
     for (int layer : group.layers()) {
+      int[][] widths = spectralWidths(layer);
       List<List<@Nullable TileCode>> keyHeads = new ArrayList<>();
       List<List<@Nullable TileCode>> valueHeads = new ArrayList<>();
       for (int head = 0; head < spec.kvHeads(); head++) {
-        keyHeads.add(codes(Role.KEY, layer, head));
-        valueHeads.add(codes(Role.VALUE, layer, head));
+        keyHeads.add(codes(Role.KEY, layer, head, widths[head]));
+        valueHeads.add(codes(Role.VALUE, layer, head, widths[head]));
       }
       keyCodes.add(keyHeads);
       valueCodes.add(valueHeads);
@@ -135,8 +136,34 @@ public final class FormFactory {
     return layers;
   }
 
+  /// How the heads of a layer whose keys are in a learned basis share their bits:
+  /// `[kvHeads][groups]`, empty for a head without.
+  private int[][] spectralWidths(int layer) {
+    var widths = new int[spec.kvHeads()][0];
+    Rung rung = plan.forms().getFirst().keys().get(layer).full();
+    if (rung.family() != Rung.Family.SPECTRAL) {
+      return widths;
+    }
+    List<Integer> heads = new ArrayList<>();
+    List<double[]> variances = new ArrayList<>();
+    for (int head = 0; head < widths.length; head++) {
+      SpectralCodes.Spectrum spectrum = keys.spectrum(layer, head);
+      if (spectrum != null) {
+        heads.add(head);
+        variances.add(spectrum.variances());
+      }
+    }
+    List<int[]> shares = SpectralCodes.allocate(variances, rung.bits());
+    for (int i = 0; i < heads.size(); i++) {
+      widths[heads.get(i)] = shares.get(i);
+    }
+    return widths;
+  }
+
   /// The codes of one tile in every form.
-  private List<@Nullable TileCode> codes(Role role, int layer, int kvHead) {
+  ///
+  /// @param spectralWidths its groups' bits, where it is in a learned basis
+  private List<@Nullable TileCode> codes(Role role, int layer, int kvHead, int[] spectralWidths) {
     List<TilePlan> plans =
         plan.forms().stream()
             .map(form -> (role == Role.KEY ? form.keys() : form.values()).get(layer))
@@ -172,6 +199,7 @@ public final class FormFactory {
                 SpectralCodes.ladder(
                     spectrum,
                     full.bits(),
+                    spectralWidths,
                     map(plans, step -> full.bits() - step.rung().bits()),
                     full.spared(),
                     turn));

@@ -17,11 +17,19 @@ import org.jspecify.annotations.Nullable;
 ///
 /// In the balanced basis the squared error of the channels is that of the scores (Hadamard's mix
 /// within a group of channels keeps it, and makes the group's channels alike). So bits go where a
-/// bit takes most error away: reverse water-filling over whole groups.
+/// bit takes most error away: reverse water-filling over whole groups. The KV heads of a layer
+/// share their bits, as some heads' scores are spread wider than others'; a layer has what its rung
+/// says.
 ///
-/// `lr3 lr2` are the same with a rank: the leading half of the channels shares all bits, the tail
-/// is dropped.
+/// `lr3 lr2` are the same with a rank: the leading half of a head's channels shares all its bits,
+/// the tail is dropped.
 public final class SpectralCodes {
+
+  /// Squared error of a normal variable with unit variance, by width.
+  private static final double[] ERRORS =
+      IntStream.rangeClosed(0, LloydMax.MAX_WIDTH)
+          .mapToDouble(width -> LloydMax.error(LloydMax.bounds(width)))
+          .toArray();
 
   private SpectralCodes() {}
 
@@ -45,7 +53,7 @@ public final class SpectralCodes {
     }
   }
 
-  /// A code per form.
+  /// A code per form, of a head that shares its bits with nobody.
   ///
   /// @param width bits of a channel on average with which vectors are encoded, at most 6
   /// @param dropped lowest planes of every group that each form lacks, not falling; `[0]` for tiles
@@ -53,7 +61,24 @@ public final class SpectralCodes {
   /// @param spared tokens of a tile that are kept as they are
   public static List<TileCode> ladder(
       Spectrum spectrum, double width, List<Integer> dropped, int spared, @Nullable Turn turn) {
-    int[] fullWidths = allocate(spectrum.variances, width);
+    int[] fullWidths = allocate(List.of(spectrum.variances), width).getFirst();
+    return ladder(spectrum, width, fullWidths, dropped, spared, turn);
+  }
+
+  /// A code per form.
+  ///
+  /// @param width bits of a channel on average over the heads that share them
+  /// @param fullWidths `[groups]` bits of this head's channels, as [#allocate(List, double)] says
+  /// @param dropped lowest planes of every group that each form lacks, not falling; `[0]` for tiles
+  ///   that stay as they are encoded
+  /// @param spared tokens of a tile that are kept as they are
+  public static List<TileCode> ladder(
+      Spectrum spectrum,
+      double width,
+      int[] fullWidths,
+      List<Integer> dropped,
+      int spared,
+      @Nullable Turn turn) {
     return codes("s", spectrum, width, fullWidths, dropped, spared, turn);
   }
 
@@ -63,7 +88,7 @@ public final class SpectralCodes {
   /// @param spared tokens of a tile that are kept as they are
   public static TileCode lowRank(Spectrum spectrum, int width, int spared, @Nullable Turn turn) {
     int rank = Math.ceilDiv(CodedFormat.groups(spectrum.variances.length), 2);
-    int[] widths = allocate(spectrum.variances, width, rank);
+    int[] widths = allocate(List.of(spectrum.variances), width, rank).getFirst();
     return codes("lr", spectrum, width, widths, List.of(0), spared, turn).getFirst();
   }
 
@@ -105,44 +130,67 @@ public final class SpectralCodes {
   /// Whole bits for groups of channels: each next bit where it takes most error away per channel,
   /// until the next would exceed the average.
   ///
-  /// @param variances `[headDim]`, falling
-  /// @return `[groups]`
-  public static int[] allocate(double[] variances, double width) {
-    return allocate(variances, width, CodedFormat.groups(variances.length));
+  /// @param heads variances `[headDim]`, falling, of each head that shares the bits
+  /// @return `[groups]` of each head
+  public static List<int[]> allocate(List<double[]> heads, double width) {
+    return allocate(heads, width, Integer.MAX_VALUE);
   }
 
-  /// @param rank leading groups that bits may go to
-  private static int[] allocate(double[] variances, double width, int rank) {
+  /// @param rank leading groups of a head that bits may go to
+  private static List<int[]> allocate(List<double[]> heads, double width, int rank) {
     if (!(width >= 0 && width <= LloydMax.MAX_WIDTH)) {
       throw new IllegalArgumentException(
           "%s bits on average; a channel has 0 to %d".formatted(width, LloydMax.MAX_WIDTH));
     }
-    var widths = new int[CodedFormat.groups(variances.length)];
-    double left = width * variances.length;
+    List<int[]> widths = new ArrayList<>();
+    List<Share> shares = new ArrayList<>();
+    double left = 0;
+    for (double[] variances : heads) {
+      var own = new int[CodedFormat.groups(variances.length)];
+      for (int group = 0; group < Math.min(rank, own.length); group++) {
+        shares.add(Share.of(variances, group, own));
+      }
+      widths.add(own);
+      left += width * variances.length;
+    }
     while (true) {
-      int best = -1;
+      Share best = null;
       double bestGain = 0;
-      for (int group = 0; group < rank; group++) {
-        if (widths[group] < LloydMax.MAX_WIDTH && channels(variances, group).count() <= left) {
-          double gain =
-              channels(variances, group).mapToDouble(i -> variances[i]).average().orElseThrow()
-                  * (error(widths[group]) - error(widths[group] + 1));
-          if (gain > bestGain) {
-            best = group;
-            bestGain = gain;
-          }
+      for (Share share : shares) {
+        if (share.channels <= left && share.gain() > bestGain) {
+          best = share;
+          bestGain = share.gain();
         }
       }
-      if (best < 0) {
+      if (best == null) {
         return widths;
       }
-      widths[best]++;
-      left -= channels(variances, best).count();
+      best.widths[best.group]++;
+      left -= best.channels;
     }
   }
 
-  private static double error(int width) {
-    return LloydMax.error(LloydMax.bounds(width));
+  /// A group's claim to the next bit.
+  ///
+  /// @param variance of its channels on average
+  /// @param widths of its head's groups so far
+  private record Share(int channels, double variance, int group, int[] widths) {
+
+    static Share of(double[] variances, int group, int[] widths) {
+      var channels = SpectralCodes.channels(variances, group);
+      double variance =
+          SpectralCodes.channels(variances, group)
+              .mapToDouble(i -> variances[i])
+              .average()
+              .orElseThrow();
+      return new Share((int) channels.count(), variance, group, widths);
+    }
+
+    /// Of squared error, for each channel.
+    double gain() {
+      int width = widths[group];
+      return width == LloydMax.MAX_WIDTH ? 0 : variance * (ERRORS[width] - ERRORS[width + 1]);
+    }
   }
 
   private static IntStream channels(double[] variances, int group) {

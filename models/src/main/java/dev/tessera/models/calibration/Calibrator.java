@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 public final class Calibrator {
 
   /// Counts up whenever the same model and texts would give another calibration.
-  static final int VERSION = 2;
+  static final int VERSION = 3;
 
   private static final int MOST_CHUNK_TOKENS = 256;
 

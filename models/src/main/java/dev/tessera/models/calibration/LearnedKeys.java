@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
 public record LearnedKeys(
     float @Nullable [] mean, float[] forward, float[] inverse, float[] lambda) {
 
-  /// How far the covariance of some thousand tokens is drawn towards its diagonal.
-  private static final double SHRINKAGE = 0.3;
+  /// How far the covariance of some thousand tokens is drawn towards its diagonal. With twice as
+  /// much the default model's presets agree with exact tiles in fewer of the best tokens.
+  private static final double SHRINKAGE = 0.15;
 
   /// Directions that queries or keys hardly have count as if they had this share of the largest.
   private static final double FLOOR = 1e-5;

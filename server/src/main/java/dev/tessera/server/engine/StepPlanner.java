@@ -10,7 +10,7 @@ final class StepPlanner {
 
   /// Tokens of a chunk that are worth the trouble, and that a prompt gets even where the streams
   /// alone take all the time.
-  static final int LEAST_CHUNK = 16;
+  static final int LEAST_CHUNK = 8;
 
   /// Of the target time, what prompts get even where the streams alone take all of it.
   private static final double PREFILL_FLOOR = 0.25;
