@@ -44,6 +44,7 @@ public final class ApiServer implements AutoCloseable {
   private static final Duration GRACE = Duration.ofMillis(500);
   private static final HeaderName X_API_KEY = HeaderNames.create("x-api-key");
   private static final int MAX_HEADER_BYTES = 16 * 1024;
+  private static final Duration BODY_PATIENCE = Duration.ofSeconds(5);
 
   private final HttpSettings settings;
   private final ServerMetrics metrics;
@@ -51,6 +52,7 @@ public final class ApiServer implements AutoCloseable {
   private final ApiKeys keys;
   private final Cors cors;
   private final Semaphore requests;
+  private final BodyMemory bodies;
   private final Routes routes = new Routes();
   private final Routes managementRoutes = new Routes();
   private final Set<ClientConnection> connections = ConcurrentHashMap.newKeySet();
@@ -66,6 +68,9 @@ public final class ApiServer implements AutoCloseable {
     this.keys = new ApiKeys(settings.apiKeys());
     this.cors = new Cors(settings.corsOrigins());
     this.requests = new Semaphore(settings.maxRequests());
+    this.bodies =
+        new BodyMemory(
+            Runtime.getRuntime().maxMemory(), settings.limits().bodyBytes(), BODY_PATIENCE);
     this.watchdog =
         Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("connection-watchdog").factory());
@@ -251,7 +256,9 @@ public final class ApiServer implements AutoCloseable {
         keys.tenant(
             request.headers().first(HeaderNames.AUTHORIZATION).orElse(null),
             request.headers().first(X_API_KEY).orElse(null));
-    var exchange = new Exchange(request, response, connection, id, tenant == null ? "" : tenant);
+    var exchange =
+        new Exchange(
+            request, response, connection, id, tenant == null ? "" : tenant, bodies.share());
     String route = "other";
     boolean broken = false;
     if (draining || request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)) {
@@ -296,6 +303,7 @@ public final class ApiServer implements AutoCloseable {
       }
       exchange.sendError(ApiError.internal());
     } finally {
+      exchange.forgetBody();
       metrics.request(route, exchange.status());
       if (!broken) {
         connection.requestComplete();

@@ -18,7 +18,14 @@ final class ChatEndpoint {
   ///
   /// @return how many of its fields mean nothing to this server
   int handle(Exchange exchange, ServedModel model) {
-    Fields fields = new Fields(exchange.json());
+    Understood understood = understand(exchange, new Fields(exchange.json()), model);
+    exchange.forgetBody();
+    responder.respond(exchange, understood.answer());
+    return understood.unknownFields();
+  }
+
+  /// In a method of its own, so that nothing holds on to a large body while it is answered.
+  private Understood understand(Exchange exchange, Fields fields, ServedModel model) {
     String name = model.requireName(fields.text("model"));
     int older = OptionsReader.maxTokens(fields, "max_tokens", 1, -1);
     int newer = OptionsReader.maxTokens(fields, "max_completion_tokens", 1, -1);
@@ -46,8 +53,7 @@ final class ChatEndpoint {
     fields.ignore(IGNORED);
     int unknown = fields.unknown();
     GenerationRun run = GenerationRun.submit(model.engine(), List.of(request));
-    responder.respond(
-        exchange,
+    return new Understood(
         new Answer(
             model,
             name,
@@ -56,8 +62,8 @@ final class ChatEndpoint {
             new ChatFormat(options, writer),
             List.of(info),
             conversation.continues(),
-            run));
-    return unknown;
+            run),
+        unknown);
   }
 
   /// Fields that OpenAI's own clients send and that have no meaning for one model on one server.

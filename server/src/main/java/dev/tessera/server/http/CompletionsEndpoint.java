@@ -23,7 +23,14 @@ final class CompletionsEndpoint {
   ///
   /// @return how many of its fields mean nothing to this server
   int handle(Exchange exchange, ServedModel model) {
-    Fields fields = new Fields(exchange.json());
+    Understood understood = understand(exchange, new Fields(exchange.json()), model);
+    exchange.forgetBody();
+    responder.respond(exchange, understood.answer());
+    return understood.unknownFields();
+  }
+
+  /// In a method of its own, so that nothing holds on to a large body while it is answered.
+  private Understood understand(Exchange exchange, Fields fields, ServedModel model) {
     String name = model.requireName(fields.text("model"));
     boolean echo = fields.flag("echo", false);
     int maxTokens = OptionsReader.maxTokens(fields, "max_tokens", echo ? 0 : 1, DEFAULT_MAX_TOKENS);
@@ -53,9 +60,8 @@ final class CompletionsEndpoint {
             model.tokenizer(), options.returnTokensAsIds(), options.skipSpecialTokens());
     var format = new CompletionFormat(options, writer, prompts.size() * options.samples());
     GenerationRun run = GenerationRun.submit(model.engine(), requests);
-    responder.respond(
-        exchange, new Answer(model, name, "cmpl-" + id, options, format, infos, true, run));
-    return unknown;
+    return new Understood(
+        new Answer(model, name, "cmpl-" + id, options, format, infos, true, run), unknown);
   }
 
   /// Text, token ids, or a list of either.

@@ -13,9 +13,11 @@ import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -28,20 +30,24 @@ final class Exchange {
   private final ClientConnection connection;
   private final String requestId;
   private final String tenant;
+  private final BodyMemory.Share memory;
   private int status;
 
   /// @param tenant the part of the cache salt that belongs to the caller's key
+  /// @param memory for the body, until [#forgetBody]
   Exchange(
       ServerRequest request,
       ServerResponse response,
       ClientConnection connection,
       String requestId,
-      String tenant) {
+      String tenant,
+      BodyMemory.Share memory) {
     this.request = request;
     this.response = response;
     this.connection = connection;
     this.requestId = requestId;
     this.tenant = tenant;
+    this.memory = memory;
   }
 
   ClientConnection connection() {
@@ -86,16 +92,33 @@ final class Exchange {
     if (!request.content().hasEntity()) {
       throw ApiError.badRequest(null, "the request has no body").asException();
     }
-    return JsonBody.parse(body());
+    byte[] body = body();
+    memory.parse(body.length);
+    return JsonBody.parse(body);
+  }
+
+  /// Says that nothing refers to the body or to its object any more: before an answer that takes a
+  /// while.
+  void forgetBody() {
+    memory.close();
   }
 
   private byte[] body() {
     try {
       // Not closed on failure: closing reads on, and what is left of a broken body may never come.
-      return request.content().inputStream().readAllBytes();
+      InputStream in = request.content().inputStream();
+      byte[] start = in.readNBytes(BodyMemory.SMALL);
+      if (start.length < BodyMemory.SMALL) {
+        return start;
+      }
+      memory.receive(request.headers().contentLength().orElse(-1));
+      byte[] rest = in.readAllBytes();
+      byte[] all = Arrays.copyOf(start, start.length + rest.length);
+      System.arraycopy(rest, 0, all, start.length, rest.length);
+      return all;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    } catch (RequestException | CloseConnectionException e) {
+    } catch (RequestException | CloseConnectionException | ApiException e) {
       throw e;
     } catch (RuntimeException e) {
       if (connection.isGone()) {

@@ -10,6 +10,7 @@ import io.helidon.webserver.http.ServerResponse;
 import java.io.ByteArrayInputStream;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
+import java.time.Duration;
 
 /// An [Exchange] without a network: a body goes in, and what is sent in one piece comes out.
 final class FakeExchange {
@@ -61,7 +62,8 @@ final class FakeExchange {
                   }
                   default -> throw new UnsupportedOperationException(method.getName());
                 });
-    return new Exchange(request, response, null, "request-1", "");
+    var memory = new BodyMemory(1 << 30, 1 << 23, Duration.ofSeconds(5));
+    return new Exchange(request, response, null, "request-1", "", memory.share());
   }
 
   private static <T> T fake(Class<T> type, InvocationHandler handler) {
