@@ -104,9 +104,10 @@ final class EngineSimulationTest {
     all.add(new World(121, 14, 8, 256, full, "temperature:" + ladder));
     all.add(new World(122, 40, 12, 512, full, "temperature:" + ladder));
     all.add(new World(123, 20, 6, 64, mixed, "temperature:" + ladder).below(223));
-    for (int i : new int[] {0, 1, 5, 6, 8, 10, 11, 12}) {
+    for (int i : new int[] {0, 1, 5, 6, 10, 11, 12}) {
       all.add(worlds.get(i).below(300 + i));
     }
+    all.add(worlds.get(8).below(318));
     return all.stream();
   }
 
