@@ -127,6 +127,7 @@ final class EngineCore {
         return true;
       }
       if (recalls.await()) {
+        deliveries.deliver(clock.getAsLong());
         return true;
       }
       throw new IllegalStateException(
