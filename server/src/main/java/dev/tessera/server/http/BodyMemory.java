@@ -8,9 +8,9 @@ import java.util.concurrent.TimeUnit;
 ///
 /// A body may be legal and still be a hundred megabytes of objects once it is parsed; some of them
 /// at once would use up the heap, and with it the server. So large bodies wait for each other:
-/// while they are received, in their bytes, and while they are made sense of, in what can become of
-/// those. Never both at once of one body's share and another's: a body that has come waits for
-/// nobody who has not. Small bodies, of all the connections that there may be, fit beside.
+/// while they are received, for room for their bytes, and before they are parsed, for room for what
+/// can become of those. Who parses waits for no room to receive, so waiting always ends. Small
+/// bodies, of all the connections that there may be, fit beside.
 final class BodyMemory {
 
   /// Bytes of a body that passes without waiting.
