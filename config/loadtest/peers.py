@@ -21,10 +21,14 @@ Both sides can stand there several times, with other flags, for example to compa
     peers.py --model M --build --only tg@8k --our-flags '--kv-cache exact' --our-flags '--kv-cache near-lossless' \
       --peer-flags '-fa on' --peer-flags '-fa on -ctk q8_0 -ctv q8_0'
 
+With `--neighbours 0,1,2` every reading is taken beside so many busy processes, too: where they and a
+server of two threads share two cores evenly, it has two thirds of them and half of them left.
+
 The first of ours is what the peers are compared with; the others of ours are compared with it.
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -132,6 +136,20 @@ async def stream(port, prompt, new, on_token=None):
     return sent, times
 
 
+@contextlib.contextmanager
+def neighbours(count):
+    """Processes that compute for ever, while the block runs."""
+    busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(count)]
+    try:
+        if busy:
+            time.sleep(0.5)
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
 def tokens(rng, count):
     return [rng.randrange(1000, 40000) for _ in range(count)]
 
@@ -193,6 +211,11 @@ MEASURES = {
 SHORT = ('pp512', 'tg128', 's32')
 
 
+def beside(name, count):
+    """What a measure is called beside so many busy processes."""
+    return f'{name} beside {count}' if count else name
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--model', required=True)
@@ -207,6 +230,8 @@ def main():
     parser.add_argument('--only', default='pp512,tg128,s32,ttft4k,tg@7k')
     parser.add_argument('--ours', default=os.path.join(ROOT, 'tessera'))
     parser.add_argument('--our-flags', action='append', default=[], metavar='FLAGS', help='may be repeated')
+    parser.add_argument('--neighbours', default='0', metavar='COUNTS',
+                        help='busy processes beside which to measure, for example 0,1,2')
     parser.add_argument('--no-warm-up', action='store_true', help='every round counts')
     parser.add_argument('--every', action='store_true', help="show every one of a peer's flags, not only the best")
     parser.add_argument('--json', help='write all readings to this file')
@@ -214,6 +239,7 @@ def main():
     os.makedirs(CACHE, exist_ok=True)
     peers = args.llama_server + ([build_llama(args.threads)] if args.build else [])
     measures = args.only.split(',')
+    counts = [int(count) for count in args.neighbours.split(',')]
 
     # 32 slots of 256 tokens for the short workloads, one long slot for the others: llama.cpp divides its
     # context among its slots. Ours needs no such choice.
@@ -240,14 +266,16 @@ def main():
                 for name in [] if args.no_warm_up else names:
                     asyncio.run(MEASURES[name][0](server.port, rng))
             for r in range(args.rounds):
-                for name in names:
+                for name, count in [(name, count) for name in names for count in counts]:
                     for server in servers if r % 2 == 0 else reversed(servers):
-                        cpu = server.cpu_seconds()
-                        begin = time.perf_counter()
-                        value = asyncio.run(MEASURES[name][0](server.port, rng))
-                        used = (server.cpu_seconds() - cpu) / (time.perf_counter() - begin)
-                        readings.setdefault(name, {}).setdefault(server.name, []).append(value)
-                        print(f'round {r + 1} {name:7s} {server.name:36s} {value:10.2f}   {used:4.2f} cores',
+                        with neighbours(count):
+                            cpu = server.cpu_seconds()
+                            begin = time.perf_counter()
+                            value = asyncio.run(MEASURES[name][0](server.port, rng))
+                            used = (server.cpu_seconds() - cpu) / (time.perf_counter() - begin)
+                        label = beside(name, count)
+                        readings.setdefault(label, {}).setdefault(server.name, []).append(value)
+                        print(f'round {r + 1} {label:7s} {server.name:36s} {value:10.2f}   {used:4.2f} cores',
                               flush=True)
             for server in servers:
                 print(f'resident {server.name:28s} {server.resident_mb():8.0f} MB')
@@ -256,8 +284,8 @@ def main():
                 server.stop()
 
     print(f'\n{os.path.basename(args.model)}, {args.threads} threads, medians of {args.rounds} rounds')
-    for name in measures:
-        more_is_better = MEASURES[name][1]
+    for measure, count in [(measure, count) for measure in measures for count in counts]:
+        name, more_is_better = beside(measure, count), MEASURES[measure][1]
         best = max if more_is_better else min
         medians = {s: statistics.median(v) for s, v in readings[name].items()}
         first = medians.pop(ours[0])

@@ -42,7 +42,7 @@ static void prepare_turns(const ts_rope *rope, int64_t row, int32_t position) {
 
 static int embed(const ts_worker *w) {
   ts_decoder *d = w->d;
-  if (!ts_team_phase(&d->team, d->rows + TS(turn_units)(d))) return 0;
+  if (!ts_team_phase(&d->team, w->thread, d->rows + TS(turn_units)(d))) return 0;
   FOR_UNITS(w, row) {
     if (row >= d->rows) {
       TS(turn_cooling)(d, row - d->rows);
@@ -87,16 +87,16 @@ static const ts_activations *begin_normed(const ts_worker *w, const float *post,
                                           int adds, int64_t units) {
   ts_decoder *d = w->d;
   if (w->repeats_norms) {
-    if (!ts_team_phase(&d->team, units)) return NULL;
+    if (!ts_team_phase(&d->team, w->thread, units)) return NULL;
     norm_row(w, norm, 0, 0, &w->scratch->normed);
     return &w->scratch->normed;
   }
-  if (!ts_team_phase(&d->team, d->rows)) return NULL;
+  if (!ts_team_phase(&d->team, w->thread, d->rows)) return NULL;
   FOR_UNITS(w, row) {
     if (adds && d->projected) add_projected(d, post, row);
     norm_row(w, norm, row, row, &d->normed);
   }
-  return ts_team_phase(&d->team, units) ? &d->normed : NULL;
+  return ts_team_phase(&d->team, w->thread, units) ? &d->normed : NULL;
 }
 
 /* Columns of `y`: the outputs of one matrix, for all rows, as units (row chunk, panel). */
@@ -140,7 +140,7 @@ static int project_qkv(const ts_worker *w, const ts_layer *layer, const ts_layer
 static int project_back(const ts_worker *w, const ts_matrix *matrix, const ts_activations *a) {
   ts_decoder *d = w->d;
   ts_target target = {matrix, d->projected ? d->projected : d->x};
-  if (!ts_team_phase(&d->team, matrix->panels * row_chunks(d->rows))) return 0;
+  if (!ts_team_phase(&d->team, w->thread, matrix->panels * row_chunks(d->rows))) return 0;
   FOR_UNITS(w, unit) {
     project_unit(w, a, target, unit / matrix->panels, unit % matrix->panels, d->hidden_stride,
                  !d->projected);
@@ -152,20 +152,20 @@ static int attend(const ts_worker *w, const ts_layer *layer, const ts_matrix *re
   ts_decoder *d = w->d;
   const ts_group *group = &d->groups[layer->group];
   if (d->stores) {
-    if (!ts_team_phase(&d->team, d->rows)) return 0;
+    if (!ts_team_phase(&d->team, w->thread, d->rows)) return 0;
     FOR_UNITS(w, row) {
       for (int32_t head = 0; head < d->kv_heads; head++) TS(store)(d, layer, row, head);
     }
   }
   if (d->capture) {
-    if (!ts_team_phase(&d->team, d->rows)) return 0;
+    if (!ts_team_phase(&d->team, w->thread, d->rows)) return 0;
     FOR_UNITS(w, row) TS(capture)(d, layer, row);
   }
   if (group->coolings.count) {
-    if (!ts_team_phase(&d->team, TS(cooling_units)(d, layer))) return 0;
+    if (!ts_team_phase(&d->team, w->thread, TS(cooling_units)(d, layer))) return 0;
     FOR_UNITS(w, unit) TS(cool)(d, layer, unit, w->scratch->cold);
   }
-  if (!ts_team_phase(&d->team, group->item_count * d->kv_heads)) return 0;
+  if (!ts_team_phase(&d->team, w->thread, group->item_count * d->kv_heads)) return 0;
   FOR_UNITS(w, unit) {
     TS(attend_item)(d, layer, &group->items[unit / d->kv_heads], unit % d->kv_heads, reader,
                     w->scratch);
@@ -221,7 +221,7 @@ static int logits(const ts_worker *w) {
   if (w->repeats_norms) {
     a = &w->scratch->normed;
   } else {
-    if (!ts_team_phase(&d->team, rows)) return 0;
+    if (!ts_team_phase(&d->team, w->thread, rows)) return 0;
     FOR_UNITS(w, i) {
       int64_t row = d->logit_rows[i];
       if (d->projected) add_projected(d, last_layer->vectors[ROLE_POST_FEED_FORWARD_NORM], row);
@@ -229,7 +229,7 @@ static int logits(const ts_worker *w) {
     }
   }
   int64_t units = (output->panels + LOGIT_PANELS - 1) / LOGIT_PANELS;
-  if (!ts_team_phase(&d->team, rows ? units : 0)) return 0;
+  if (!ts_team_phase(&d->team, w->thread, rows ? units : 0)) return 0;
   if (w->repeats_norms && rows) norm_row(w, norm, 0, 0, a);
   FOR_UNITS(w, unit) {
     int64_t end = (unit + 1) * LOGIT_PANELS;
@@ -257,7 +257,7 @@ int32_t TS(step)(ts_decoder *d, int32_t thread) {
 
 int32_t TS(attend)(ts_decoder *d, int32_t thread) {
   ts_worker w = {d, &d->scratch[thread], thread, 0};
-  if (!ts_team_phase(&d->team, TS(turn_units)(d))) return -1;
+  if (!ts_team_phase(&d->team, thread, TS(turn_units)(d))) return -1;
   FOR_UNITS(&w, unit) TS(turn_cooling)(d, unit);
   return attend(&w, &d->layers[0], NULL) ? 0 : -1;
 }

@@ -1,4 +1,4 @@
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #include "team.h"
 
 #include <sched.h>
@@ -21,6 +21,44 @@
  * it from getting one: yield, then sleep. */
 enum { SPINS = 2000, YIELDS = 20, SLEEP_NANOS = 2000000 };
 
+/* Threads of one team on one CPU take turns where they should run together, each waiting at the
+ * barrier for the other. Beside a busy process the kernel may leave them so (two here, one there is as
+ * even as it gets), and our speed falls to a quarter: whoever waits for a thread of its own CPU goes to
+ * one that the team does not use. Affinity is what it was afterwards. */
+#if defined(__linux__)
+enum { MOVE_MILLIS = 1 };
+
+static int waits_for_own_cpu(const ts_team *team, int32_t thread) {
+  const ts_share *own = &team->shares[thread];
+  int32_t barrier = atomic_load(&own->barrier), cpu = atomic_load(&own->cpu);
+  for (int32_t i = 0; i < team->threads; i++) {
+    const ts_share *other = &team->shares[i];
+    if (atomic_load(&other->barrier) != barrier && atomic_load(&other->cpu) == cpu) return 1;
+  }
+  return 0;
+}
+
+static void leave_shared_cpu(ts_team *team, int32_t thread) {
+  if (!waits_for_own_cpu(team, thread)) return;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  int64_t millis = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+  if (millis - team->shares[thread].moved_millis < MOVE_MILLIS) return;
+  team->shares[thread].moved_millis = millis;
+  cpu_set_t allowed, unused;
+  if (sched_getaffinity(0, sizeof allowed, &allowed)) return;
+  unused = allowed;
+  for (int32_t i = 0; i < team->threads; i++) CPU_CLR(atomic_load(&team->shares[i].cpu), &unused);
+  if (!CPU_COUNT(&unused) || sched_setaffinity(0, sizeof unused, &unused)) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+static int32_t current_cpu(void) { return sched_getcpu(); }
+#else
+static void leave_shared_cpu(ts_team *team, int32_t thread) { (void)team, (void)thread; }
+static int32_t current_cpu(void) { return -1; }
+#endif
+
 static void sleep_while(ts_team *team, int32_t generation) {
   struct timespec limit = {0, SLEEP_NANOS};
   atomic_fetch_add(&team->sleepers, 1);
@@ -42,10 +80,12 @@ static void release(ts_team *team) {
 #endif
 }
 
-int ts_team_phase(ts_team *team, int64_t units) {
+int ts_team_phase(ts_team *team, int32_t thread, int64_t units) {
   int32_t generation = atomic_load_explicit(&team->generation, memory_order_acquire);
   if (atomic_load_explicit(&team->broken, memory_order_relaxed)) return 0;
   int32_t threads = team->threads;
+  atomic_store_explicit(&team->shares[thread].cpu, current_cpu(), memory_order_relaxed);
+  atomic_store_explicit(&team->shares[thread].barrier, generation + 1, memory_order_relaxed);
   if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == threads - 1) {
     for (int32_t i = 0; i < threads; i++) {
       atomic_store_explicit(&team->shares[i].next, units * i / threads, memory_order_relaxed);
@@ -58,7 +98,9 @@ int ts_team_phase(ts_team *team, int64_t units) {
   for (int i = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation; i++) {
     if (i < SPINS) {
       PAUSE();
-    } else if (i < SPINS + YIELDS) {
+    } else if (i == SPINS) {
+      leave_shared_cpu(team, thread);
+    } else if (i <= SPINS + YIELDS) {
       sched_yield();
     } else {
       sleep_while(team, generation);

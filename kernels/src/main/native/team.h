@@ -9,6 +9,9 @@
 typedef struct {
   _Alignas(128) _Atomic int64_t next;
   int64_t end;
+  _Atomic int32_t barrier; /* the last that the thread came to */
+  _Atomic int32_t cpu;     /* where it ran then */
+  int64_t moved_millis;    /* when it last changed its CPU on its own */
 } ts_share;
 
 typedef struct {
@@ -22,7 +25,7 @@ typedef struct {
 
 /* Waits until every thread has come here, then hands out units 0 .. units - 1: a contiguous run to
  * each thread. Returns 0 if a thread has failed and the step must be left. */
-int ts_team_phase(ts_team *team, int64_t units);
+int ts_team_phase(ts_team *team, int32_t thread, int64_t units);
 
 /* The next unit for this thread, its own first, or -1. */
 int64_t ts_team_take(ts_team *team, int32_t thread);
