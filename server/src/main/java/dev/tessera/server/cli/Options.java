@@ -182,7 +182,7 @@ final class Options {
   static final Option<Integer> TARGET_STEP_MILLIS =
       key(
           "scheduler.target-step-millis",
-          "60",
+          "50",
           1,
           60_000,
           "Time that a step should take at most: what a stream waits while prompts are computed");

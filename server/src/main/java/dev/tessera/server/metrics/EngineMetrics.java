@@ -1,11 +1,16 @@
 package dev.tessera.server.metrics;
 
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
+
 import dev.tessera.server.engine.EngineListener;
 import dev.tessera.server.engine.FinishReason;
 import dev.tessera.server.engine.Generation.Timing;
 import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tags;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import java.util.Arrays;
 import java.util.Locale;
 
 /// Turns what the engine does into vLLM's histograms and counters. Called on the engine's thread:
@@ -32,20 +37,20 @@ final class EngineMetrics implements EngineListener {
   private final Tags tags;
   private final Runnable onFailure;
   private final TextHistogram iterationTokens;
-  private final DistributionSummary firstToken;
-  private final DistributionSummary interToken;
-  private final DistributionSummary tokenTime;
-  private final DistributionSummary endToEnd;
-  private final DistributionSummary queueTime;
-  private final DistributionSummary prefillTime;
-  private final DistributionSummary decodeTime;
-  private final DistributionSummary inferenceTime;
+  private final Timer firstToken;
+  private final Timer interToken;
+  private final Timer tokenTime;
+  private final Timer endToEnd;
+  private final Timer queueTime;
+  private final Timer prefillTime;
+  private final Timer decodeTime;
+  private final Timer inferenceTime;
   private final DistributionSummary promptTokens;
   private final DistributionSummary generationTokens;
   private final DistributionSummary maxTokens;
   private final DistributionSummary samples;
   private final DistributionSummary computedTokens;
-  private final DistributionSummary stepTime;
+  private final Timer stepTime;
 
   /// @param iterationTokens kept apart: Micrometer drops `_total` from a histogram's name
   EngineMetrics(
@@ -54,23 +59,38 @@ final class EngineMetrics implements EngineListener {
     this.tags = tags;
     this.iterationTokens = iterationTokens;
     this.onFailure = onFailure;
-    firstToken = histogram("vllm:time_to_first_token_seconds", FIRST_TOKEN_SECONDS);
-    interToken = histogram("vllm:inter_token_latency_seconds", TOKEN_SECONDS);
-    tokenTime = histogram("vllm:request_time_per_output_token_seconds", TOKEN_SECONDS);
-    endToEnd = histogram("vllm:e2e_request_latency_seconds", REQUEST_SECONDS);
-    queueTime = histogram("vllm:request_queue_time_seconds", REQUEST_SECONDS);
-    prefillTime = histogram("vllm:request_prefill_time_seconds", REQUEST_SECONDS);
-    decodeTime = histogram("vllm:request_decode_time_seconds", REQUEST_SECONDS);
-    inferenceTime = histogram("vllm:request_inference_time_seconds", REQUEST_SECONDS);
+    firstToken = durations("vllm:time_to_first_token_seconds", FIRST_TOKEN_SECONDS);
+    interToken = durations("vllm:inter_token_latency_seconds", TOKEN_SECONDS);
+    tokenTime = durations("vllm:request_time_per_output_token_seconds", TOKEN_SECONDS);
+    endToEnd = durations("vllm:e2e_request_latency_seconds", REQUEST_SECONDS);
+    queueTime = durations("vllm:request_queue_time_seconds", REQUEST_SECONDS);
+    prefillTime = durations("vllm:request_prefill_time_seconds", REQUEST_SECONDS);
+    decodeTime = durations("vllm:request_decode_time_seconds", REQUEST_SECONDS);
+    inferenceTime = durations("vllm:request_inference_time_seconds", REQUEST_SECONDS);
     promptTokens = histogram("vllm:request_prompt_tokens", TOKENS);
     generationTokens = histogram("vllm:request_generation_tokens", TOKENS);
     maxTokens = histogram("vllm:request_params_max_tokens", TOKENS);
     samples = histogram("vllm:request_params_n", SAMPLES);
     computedTokens = histogram("vllm:request_prefill_kv_computed_tokens", TOKENS);
-    stepTime = histogram("tessera_step_seconds", TOKEN_SECONDS);
+    stepTime = durations("tessera_step_seconds", TOKEN_SECONDS);
     for (FinishReason reason : FinishReason.values()) {
       registry.counter("vllm:request_success", success(reason));
     }
+  }
+
+  /// A timer, because Micrometer sorts a summary's values into buckets as whole numbers, rounded
+  /// up: every value below a second would count as one of a second.
+  private Timer durations(String name, double[] bucketSeconds) {
+    Duration[] buckets =
+        Arrays.stream(bucketSeconds)
+            .mapToObj(seconds -> Duration.ofNanos(Math.round(seconds * 1e9)))
+            .toArray(Duration[]::new);
+    return Timer.builder(name)
+        .serviceLevelObjectives(buckets)
+        .minimumExpectedValue(buckets[0])
+        .maximumExpectedValue(buckets[buckets.length - 1])
+        .tags(tags)
+        .register(registry);
   }
 
   private DistributionSummary histogram(String name, double[] buckets) {
@@ -89,22 +109,22 @@ final class EngineMetrics implements EngineListener {
   @Override
   public void onStep(StepStats step) {
     iterationTokens.record(step.rows());
-    stepTime.record(step.nanos() / 1e9);
+    stepTime.record(step.nanos(), NANOSECONDS);
   }
 
   @Override
   public void onScheduled(long nanosSinceAccepted) {
-    queueTime.record(nanosSinceAccepted / 1e9);
+    queueTime.record(nanosSinceAccepted, NANOSECONDS);
   }
 
   @Override
   public void onFirstToken(long nanosSinceAccepted) {
-    firstToken.record(nanosSinceAccepted / 1e9);
+    firstToken.record(nanosSinceAccepted, NANOSECONDS);
   }
 
   @Override
   public void onNextToken(long nanosSincePrevious) {
-    interToken.record(nanosSincePrevious / 1e9);
+    interToken.record(nanosSincePrevious, NANOSECONDS);
   }
 
   @Override
@@ -121,15 +141,15 @@ final class EngineMetrics implements EngineListener {
       return;
     }
     computedTokens.record(request.promptTokens() - Math.max(0, request.cachedTokens()));
-    endToEnd.record((timing.finished() - timing.accepted()) / 1e9);
-    inferenceTime.record((timing.finished() - timing.scheduled()) / 1e9);
+    endToEnd.record(timing.finished() - timing.accepted(), NANOSECONDS);
+    inferenceTime.record(timing.finished() - timing.scheduled(), NANOSECONDS);
     if (timing.firstToken() != 0) {
-      double decode = (timing.finished() - timing.firstToken()) / 1e9;
-      prefillTime.record((timing.firstToken() - timing.scheduled()) / 1e9);
-      decodeTime.record(decode);
+      long decode = timing.finished() - timing.firstToken();
+      prefillTime.record(timing.firstToken() - timing.scheduled(), NANOSECONDS);
+      decodeTime.record(decode, NANOSECONDS);
       int perSample = request.generatedTokens() / Math.max(1, request.reasons().size());
       if (perSample > 1) {
-        tokenTime.record(decode / (perSample - 1));
+        tokenTime.record(decode / (perSample - 1), NANOSECONDS);
       }
     }
   }

@@ -135,6 +135,37 @@ final class ServerMetricsTest {
   }
 
   @Test
+  void timesAreInTheBucketsThatTheyBelongTo() {
+    List<String> lines = scrapeAfterSomeWork().lines().toList();
+    // The step took 5 ms, the first token 30, the next 4; 7 seconds brought the 7 after the first.
+    assertBuckets(lines, "tessera_step_seconds", "0.0025", "0.005");
+    assertBuckets(lines, "vllm:time_to_first_token_seconds", "0.02", "0.04");
+    assertBuckets(lines, "vllm:inter_token_latency_seconds", "0.0025", "0.005");
+    assertBuckets(lines, "vllm:request_queue_time_seconds", null, "0.3");
+    assertBuckets(lines, "vllm:request_time_per_output_token_seconds", "0.75", "1.0");
+    assertBuckets(lines, "vllm:request_decode_time_seconds", "5.0", "10.0");
+    assertBuckets(lines, "vllm:e2e_request_latency_seconds", "5.0", "10.0");
+  }
+
+  /// The one value of a histogram is over `below`, and `within` at most.
+  private static void assertBuckets(
+      List<String> lines, String name, @Nullable String below, String within) {
+    if (below != null) {
+      assertEquals(0, bucket(lines, name, below), name);
+    }
+    assertEquals(1, bucket(lines, name, within), name);
+  }
+
+  private static double bucket(List<String> lines, String name, String bound) {
+    return lines.stream()
+        .filter(line -> line.startsWith(name + "_bucket{"))
+        .filter(line -> line.contains("le=\"" + bound + "\""))
+        .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' ') + 1)))
+        .findFirst()
+        .orElseThrow(() -> new AssertionError(name + " has no bucket " + bound));
+  }
+
+  @Test
   void tilesAreCountedByFormat() {
     String text = scrapeAfterSomeWork();
     for (String line :
