@@ -232,6 +232,8 @@ def main():
     parser.add_argument('--our-flags', action='append', default=[], metavar='FLAGS', help='may be repeated')
     parser.add_argument('--neighbours', default='0', metavar='COUNTS',
                         help='busy processes beside which to measure, for example 0,1,2')
+    parser.add_argument('--same-prompts', action='store_true',
+                        help='ask the same in every round: a prefix cache helps to the first token, so for tg only')
     parser.add_argument('--no-warm-up', action='store_true', help='every round counts')
     parser.add_argument('--every', action='store_true', help="show every one of a peer's flags, not only the best")
     parser.add_argument('--json', help='write all readings to this file')
@@ -262,16 +264,20 @@ def main():
                                               '-np', slots, '-c', context, *flags.split()]))
         try:
             rng = random.Random(1)
+
+            def measure(name, server):
+                return asyncio.run(MEASURES[name][0](server.port, random.Random(1) if args.same_prompts else rng))
+
             for server in servers:  # a first round warms up and does not count
                 for name in [] if args.no_warm_up else names:
-                    asyncio.run(MEASURES[name][0](server.port, rng))
+                    measure(name, server)
             for r in range(args.rounds):
                 for name, count in [(name, count) for name in names for count in counts]:
                     for server in servers if r % 2 == 0 else reversed(servers):
                         with neighbours(count):
                             cpu = server.cpu_seconds()
                             begin = time.perf_counter()
-                            value = asyncio.run(MEASURES[name][0](server.port, rng))
+                            value = measure(name, server)
                             used = (server.cpu_seconds() - cpu) / (time.perf_counter() - begin)
                         label = beside(name, count)
                         readings.setdefault(label, {}).setdefault(server.name, []).append(value)
@@ -284,8 +290,8 @@ def main():
                 server.stop()
 
     print(f'\n{os.path.basename(args.model)}, {args.threads} threads, medians of {args.rounds} rounds')
-    for measure, count in [(measure, count) for measure in measures for count in counts]:
-        name, more_is_better = beside(measure, count), MEASURES[measure][1]
+    for workload, count in [(name, count) for name in measures for count in counts]:
+        name, more_is_better = beside(workload, count), MEASURES[workload][1]
         best = max if more_is_better else min
         medians = {s: statistics.median(v) for s, v in readings[name].items()}
         first = medians.pop(ours[0])
