@@ -18,8 +18,8 @@
 #endif
 
 /* A partner is usually a few microseconds away: spin. If it has lost its core, spinning only keeps
- * it from getting one: sleep. Never yield: Linux takes a whole slice from whoever does (since 6.18 for
- * good), and beside busy processes a step's hundreds of barriers gave away a third of our time. */
+ * it from getting one: sleep. Never yield: Linux lets whoever does wait for the others' whole slices,
+ * and beside busy processes a step's hundreds of barriers gave away a third of our time. */
 enum { SPINS = 2000, SLEEP_NANOS = 2000000 };
 
 /* Threads of one team on one CPU take turns where they should run together, each waiting at the
