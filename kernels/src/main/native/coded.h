@@ -12,15 +12,14 @@ typedef struct {
   int16_t *levels;      /* [rows][stride]: in the basis, in the order of grades; of a tile, with
                          * scales per channel */
   int8_t *bytes;        /* the same, each quad in the order of a level stream; not of TS_FINE */
-  int32_t *sums;        /* [rows][TS_MAX_GROUPS]: of a group's levels */
+  int32_t *offsets;     /* [TS_GRADES][rows]: what their products with levels have too much, if those
+                         * are taken as unsigned (TS_OFFSET) */
   float *scale;         /* [TS_GRADES][rows]: what one of them is worth */
   float *base;          /* [rows]: what all scores of a row have in the tile at hand */
-  float *turn;          /* [rows][2][turning_stride]: what the mean's turning pairs contribute */
+  float *turn;          /* [rows][2][stride of the table]: what the mean's pairs contribute */
   float *rest;          /* [rows]: what its other elements contribute */
   int32_t turning, direct; /* pairs in which the mean is not zero; those summed directly */
-  int32_t turning_stride;  /* the former in steps of TS_TURNING_STEP; what is beyond contributes 0 */
-  uint8_t turning_pair[TS_MAX_PAIRS]; /* [turning_stride], those first; the others are summed as a
-                                       * polynomial */
+  uint8_t turning_pair[TS_MAX_PAIRS]; /* [turning], those first; the others are summed as a polynomial */
 } ts_coded_query;
 
 /* What one thread needs beside it. */
@@ -34,11 +33,12 @@ typedef struct {
 /* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
  * positions from there. Where many pairs turn by no more than one radian within half a tile, they are
  * summed as a polynomial of the distance, in units of half a tile: it costs as much as five pairs. */
-enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16, TS_TURNING_STEP = 8 };
+enum { TS_TURN_TERMS = 5, TS_TURN_STRIDE = 16 };
 
 typedef struct {
   int32_t pairing, pairs, fast; /* pairs from `fast` on are slow */
-  const float *middle;  /* [blocks]{ cos[pairs], sin[pairs] } of the tile's middle, times the magnitude */
+  int32_t stride;       /* pairs, padded to 16 */
+  const float *middle;  /* [blocks]{ cos[stride], sin[stride] } of the tile's middle, times the magnitude */
   const float *inside;  /* [pairs]{ cos[32], sin[32] } */
   const float *slow;    /* [pairs - fast]{ of the cosine, of the sine }[stride]: the series' terms */
   const float *powers;  /* [terms]{ even[32], odd[32] } */

@@ -91,13 +91,7 @@ static void fill_lookup(int32_t width, const int8_t *levels, int8_t lookup[4][16
 
 static int32_t grade_of(const ts_code *code, int32_t width) {
   if (width == 0) return TS_GRADES;
-  if (width > TS_BYTES_WIDTH || code->coding != TS_CODING_TOKENS) return TS_FINE;
-  int32_t widest = 0; /* of those below the fine ones */
-  for (int32_t i = 0; i < code->group_count; i++) {
-    int32_t other = code->groups[i].levels.width;
-    if (other <= TS_BYTES_WIDTH && other > widest) widest = other;
-  }
-  return widest > TS_COARSE_WIDTH ? TS_BYTES : TS_COARSE;
+  return width > TS_BYTES_WIDTH || code->coding != TS_CODING_TOKENS ? TS_FINE : TS_BYTES;
 }
 
 static void order_by_grade(ts_code *code) {
@@ -116,13 +110,28 @@ static void order_by_grade(ts_code *code) {
   }
 }
 
+/* Whether codes of one group go on in the next one's: their planes are not apart, as with 3, 5 and 6
+ * bits. */
+static int goes_on(const ts_code *code, int32_t group) {
+  const ts_code_group *a = &code->groups[group], *b = a + 1;
+  int32_t width = a->levels.width;
+  return group + 1 < code->group_count && width != 3 && width != 5 && width != 6 &&
+         width == b->levels.width && !memcmp(a->lookup, b->lookup, sizeof a->lookup);
+}
+
 static void find_runs(ts_code *code) {
-  for (int32_t g = code->group_count - 1; g >= 0; g--) {
-    ts_code_group *a = &code->groups[g], *b = a + 1;
-    int is_alike = g + 1 < code->group_count && a->levels.width == b->levels.width &&
-                   !memcmp(a->lookup, b->lookup, sizeof a->lookup);
-    a->run_end = is_alike ? b->run_end : g + 1;
+  ts_code_run *run = code->runs;
+  for (int32_t grade = 0; grade < TS_GRADES; grade++) {
+    ts_code_run *first = run;
+    for (int32_t g = 0; g < code->group_count; g++) {
+      if (code->groups[g].grade != grade) continue;
+      *run = (ts_code_run){.group = g, .channels = code->groups[g].channels, .is_first = run == first};
+      for (; goes_on(code, g); g++) run->channels += code->groups[g + 1].channels;
+      run++;
+    }
+    if (run > first) run[-1].is_last = 1;
   }
+  code->run_count = (int32_t)(run - code->runs);
 }
 
 void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t width, float step,
@@ -141,8 +150,8 @@ void ts_code_group_levels(ts_code *code, int32_t group, int32_t is_full, int32_t
     g->code_width = width;
     fill_lookup(width, g->levels.levels, g->lookup);
     for (int32_t i = g->first; i < g->first + g->channels; i++) code->unit[i] = code->sigma[i] * step;
-    find_runs(code);
     order_by_grade(code);
+    find_runs(code);
   }
   if (g->full.width != g->levels.width) code->is_cut = 1;
 }

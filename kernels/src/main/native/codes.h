@@ -36,16 +36,15 @@ typedef struct {
 } ts_pair;
 
 /* How finely queries and weights are taken for a group's products: their own error is to stay small
- * beside the codes'. With 15 bits a product is of 16 bits by 16; so with wide codes, codes of pairs and
- * with scales per channel. With few, of bytes by bytes, where two add up within 16 bits, or four, if no
- * group of the code has more than 3 bits: groups of one grade share a scale and a sum. */
-enum { TS_BYTES_WIDTH = 5, TS_COARSE_WIDTH = 3 };
-enum { TS_FINE, TS_BYTES, TS_COARSE, TS_GRADES };
+ * beside the codes'. With 15 bits a product is of 16 bits by 16: so with wide codes, codes of pairs and
+ * with scales per channel. With few, of bytes by bytes, and two products add up within 16 bits, or four
+ * where levels have seven bits: groups of one grade share a scale and a sum. */
+enum { TS_BYTES_WIDTH = 5, TS_SMALL_WIDTH = 4 };
+enum { TS_FINE, TS_BYTES, TS_GRADES };
 
 typedef struct {
   int32_t first, channels;
   int32_t first_code, codes, code_width; /* of a token: one for each channel, or for each pair */
-  int32_t run_end;   /* groups from here up to it are looked up alike */
   int32_t grade;     /* or TS_GRADES, where nothing is stored */
   int32_t graded_at; /* the group's place among the channels in the order of their grades */
   int64_t at;        /* of its codes in the tile */
@@ -56,6 +55,13 @@ typedef struct {
   int8_t lookup[4][16];
 } ts_code_group;
 
+/* Neighbouring groups that a kernel takes in one pass: looked up alike, and stored so that one's codes
+ * follow the other's. */
+typedef struct {
+  int32_t group, channels; /* the first group; of all of them */
+  int32_t is_first, is_last; /* of its grade */
+} ts_code_run;
+
 typedef struct {
   int32_t dim, group_count, coding, is_key, is_centred, spared;
   int32_t is_cut;   /* some group stores fewer planes than it was encoded with */
@@ -64,6 +70,8 @@ typedef struct {
   int32_t grades[TS_GRADES + 1]; /* where each grade's channels begin, in that order */
   int64_t scales_at, zeros_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
   ts_code_group groups[TS_MAX_GROUPS];
+  int32_t run_count;
+  ts_code_run runs[TS_MAX_GROUPS]; /* in the order of grades, then of groups; those of no bits left out */
   float sigma[TS_MAX_DIM]; /* a channel's unit */
   float sign[TS_MAX_DIM];  /* of the Hadamard basis */
   float unit[TS_MAX_DIM];  /* sigma times the step of the channel's stored levels */

@@ -63,6 +63,8 @@ enum { HALF_TILE = TS_BLOCK_TOKENS / 2 };
 
 static int64_t blocks_of(const ts_decoder *d) { return d->max_positions / TS_BLOCK_TOKENS + 1; }
 
+static int32_t padded_pairs(int32_t pairs) { return (pairs + 15) / 16 * 16; }
+
 static ts_partial take_partial(ts_arena *arena, int64_t rows, int64_t dim) {
   ts_partial p = {
       .max = ts_take(arena, rows, sizeof(float)),
@@ -83,10 +85,10 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
     c->queries[form] = (ts_coded_query){
         .levels = ts_take(arena, rows * dim, sizeof(int16_t)),
         .bytes = ts_take(arena, rows * dim, sizeof(int8_t)),
-        .sums = ts_take(arena, rows * TS_MAX_GROUPS, sizeof(int32_t)),
+        .offsets = ts_take(arena, TS_GRADES * rows, sizeof(int32_t)),
         .scale = ts_take(arena, TS_GRADES * rows, sizeof(float)),
         .base = ts_take(arena, rows, sizeof(float)),
-        .turn = ts_take(arena, rows * dim, sizeof(float)),
+        .turn = ts_take(arena, rows * 2 * padded_pairs(d->head_dim / 2), sizeof(float)),
         .rest = ts_take(arena, rows, sizeof(float)),
     };
   }
@@ -98,13 +100,12 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
 static const double REACH = HALF_TILE - 0.5; /* positions from the middle to the outermost */
 
 static void fill_middle(const ts_decoder *d, const ts_turning *t, float *middle) {
-  int32_t pairs = t->table.pairs;
-  for (int64_t block = 0; block < blocks_of(d); block++) {
+  for (int64_t block = 0; block < blocks_of(d); block++, middle += 2 * t->table.stride) {
     double position = (double)block * TS_BLOCK_TOKENS + REACH;
-    for (int32_t p = 0; p < pairs; p++) {
-      double angle = position * t->frequencies[p];
-      middle[block * 2 * pairs + p] = (float)(cos(angle) * t->magnitude);
-      middle[block * 2 * pairs + pairs + p] = (float)(sin(angle) * t->magnitude);
+    for (int32_t p = 0; p < t->table.stride; p++) {
+      double angle = p < t->table.pairs ? position * t->frequencies[p] : 0;
+      middle[p] = (float)(cos(angle) * t->magnitude);
+      middle[t->table.stride + p] = (float)(sin(angle) * t->magnitude);
     }
   }
 }
@@ -145,7 +146,8 @@ static int32_t fast_of(const ts_turning *t) {
 static void take_table(ts_decoder *d, ts_arena *arena, ts_turning *t) {
   int64_t pairs = t->table.pairs;
   t->table.fast = fast_of(t);
-  float *middle = ts_take(arena, blocks_of(d) * 2 * pairs, sizeof *middle);
+  t->table.stride = padded_pairs(t->table.pairs);
+  float *middle = ts_take(arena, blocks_of(d) * 2 * t->table.stride, sizeof *middle);
   float *inside = ts_take(arena, pairs * TS_BLOCK_TOKENS, sizeof *inside);
   float *slow = ts_take(arena, (pairs - t->table.fast) * 2 * TS_TURN_STRIDE, sizeof *slow);
   float *powers = ts_take(arena, TS_TURN_TERMS * TS_BLOCK_TOKENS, sizeof *powers);

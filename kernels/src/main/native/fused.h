@@ -10,9 +10,14 @@
 #define TS_FUSES (TS_LEVEL == 2)
 enum { TS_FUSED_ROWS = 6 };
 
-/* scores += the products with a tile of keys. */
+/* Levels of keys are looked up as levels + offset, so that they are unsigned; those of eight bits are not
+ * looked up. What that adds to a sum of products is known before. */
+#define TS_OFFSET(width) ((width) == TS_BYTE_WIDTH ? 0 : (width) > TS_SMALL_WIDTH ? 128 : 64)
+
+/* scores += the products with a tile of keys; or, where a base is given, scores = base[row] + those. */
 void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                      const float *token_scale, float *scores, const uint8_t *next);
+                      const float *token_scale, const float *base, float *scores,
+                      const uint8_t *next);
 
 /* out = out * decay + the products of the scratch's weights with a tile of values; not for codes with a
  * group of 8 channels or of width 0. */

@@ -18,6 +18,12 @@ INLINE float step_of(const float *x, int count, float steps, vf *inverse) {
   return most / steps;
 }
 
+/* The same of LANES rows whose largest are known. */
+INLINE void steps_of(vf most, float steps, float *step, float *inverse) {
+  vf_store(step, most / vf_all(steps));
+  vf_store(inverse, vf_select(most > 0, vf_all(steps) / most, vf_all(0)));
+}
+
 INLINE vi rounded(vf x) {
   const float magic = 12582912.0f; /* rounds to an integer, which its low bits then hold */
   return (vi)(x + magic) - (vi)vf_all(magic);

@@ -158,6 +158,35 @@ INLINE void vf_store_half(uint16_t *p, vf v) {
 
 #endif
 
+/* LANES bytes with a sign as floats; compilers take a conversion of vectors apart. */
+INLINE vf vf_load_bytes(const uint8_t *p) {
+#if TS_LEVEL == 3 && !defined(TS_EMULATE_AVX512)
+  return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif TS_LEVEL >= 2
+  vf v;
+  for (int i = 0; i < LANES; i += 8) {
+    __m256i level = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + i)));
+    __m256 part = _mm256_cvtepi32_ps(level);
+    memcpy((char *)&v + 4 * i, &part, sizeof part);
+  }
+  return v;
+#else
+  vf v;
+  for (int i = 0; i < LANES; i++) v[i] = (int8_t)p[i];
+  return v;
+#endif
+}
+
+INLINE float ts_half(const uint8_t *p) {
+  uint16_t half[LANES] = {0};
+  memcpy(half, p, sizeof *half);
+#if TS_LEVEL >= 2
+  return _cvtsh_ss(half[0]);
+#else
+  return vf_load_half(half)[0];
+#endif
+}
+
 /* `count` is a multiple of LANES. */
 INLINE void vf_fill(float *to, int count, float x) {
   for (int i = 0; i < count; i += LANES) vf_store(to + i, vf_all(x));
@@ -212,6 +241,32 @@ INLINE float vf_largest(vf v) {
   float largest = v[0];
   for (int i = 1; i < LANES; i++) largest = v[i] > largest ? v[i] : largest;
   return largest;
+}
+#endif
+
+/* The same of up to FOLD_ROWS vectors, in the same order and at once: one after the other, each waits
+ * for itself. */
+enum { FOLD_ROWS = 4 };
+
+#if TS_LEVEL >= 2
+#define TS_FOLD_ROWS(fold, add)                                                                 \
+  __m128 quad[FOLD_ROWS];                                                                       \
+  UNROLL for (int r = 0; r < FOLD_ROWS; r++) {                                                  \
+    __m256 a = fold(v[r < R ? r : 0]);                                                          \
+    quad[r] = add(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));                      \
+  }                                                                                             \
+  __m128 low = add(_mm_unpacklo_ps(quad[0], quad[1]), _mm_unpackhi_ps(quad[0], quad[1]));       \
+  __m128 high = add(_mm_unpacklo_ps(quad[2], quad[3]), _mm_unpackhi_ps(quad[2], quad[3]));      \
+  __m128 all = add(_mm_movelh_ps(low, high), _mm_movehl_ps(high, low));                         \
+  memcpy(out, &all, R * sizeof *out);
+INLINE void vf_sums(const int R, const vf *v, float *out) { TS_FOLD_ROWS(fold_sum, _mm_add_ps) }
+INLINE void vf_largests(const int R, const vf *v, float *out) { TS_FOLD_ROWS(fold_max, _mm_max_ps) }
+#else
+INLINE void vf_sums(const int R, const vf *v, float *out) {
+  for (int r = 0; r < R; r++) out[r] = vf_sum(v[r]);
+}
+INLINE void vf_largests(const int R, const vf *v, float *out) {
+  for (int r = 0; r < R; r++) out[r] = vf_largest(v[r]);
 }
 #endif
 

@@ -36,26 +36,13 @@ INLINE ts_view view_of(const ts_queries *q, int64_t position, int64_t start) {
   return (ts_view){(int32_t)low, (int32_t)high, (int32_t)(sinks < high ? sinks : high)};
 }
 
-INLINE float largest_of(const float *score) {
-  vf largest = vf_load(score);
-  UNROLL for (int i = LANES; i < TS_BLOCK_TOKENS; i += LANES) {
-    largest = vf_max(largest, vf_load(score + i));
-  }
-  return vf_largest(largest);
-}
-
-/* Takes away the scores that are out of view; returns the largest that is left. */
-INLINE float hide(float *score, ts_view view) {
-  const vf nothing = vf_all(-INFINITY);
-  vf largest = nothing;
+/* Takes away the scores that are out of view. */
+INLINE void hide(float *score, ts_view view) {
   for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
     vi lane = vi_lanes() + i;
     vi seen = (lane < view.high) & ((lane >= view.low) | (lane < view.sinks));
-    vf visible = vf_select(seen, vf_load(score + i), nothing);
-    vf_store(score + i, visible);
-    largest = vf_max(largest, visible);
+    vf_store(score + i, vf_select(seen, vf_load(score + i), vf_all(-INFINITY)));
   }
-  return vf_largest(largest);
 }
 
 /* Notes the sum of the weights that a tile has got from each query, as a logarithm. */
@@ -80,55 +67,97 @@ static void settle_mass(float *mass, const ts_queries *q, const ts_scratch *s) {
   }
 }
 
+/* Caps the scores of a tile that starts at position `start` and hides what a query does not see. */
+static void limit(const ts_queries *q, int64_t start, float *scores) {
+  int64_t position = q->position;
+  for (int64_t first = 0; first < q->rows; first += q->sharing, position++) {
+    ts_view view = view_of(q, position, start);
+    int sees_all = view.low == 0 && view.high == TS_BLOCK_TOKENS;
+    for (int64_t r = first; r < first + q->sharing; r++) {
+      float *score = scores + r * TS_BLOCK_TOKENS;
+      if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
+      if (!sees_all) hide(score, view);
+    }
+  }
+}
+
+/* largest[r] = the largest of `before` and of R rows' scores. */
+INLINE void find_largest(const int R, const float *scores, const float *before, float *largest) {
+  vf most[FOLD_ROWS];
+  UNROLL for (int r = 0; r < R; r++) {
+    most[r] = vf_load(scores + r * TS_BLOCK_TOKENS);
+    UNROLL for (int i = LANES; i < TS_BLOCK_TOKENS; i += LANES) {
+      most[r] = vf_max(most[r], vf_load(scores + r * TS_BLOCK_TOKENS + i));
+    }
+  }
+  vf_largests(R, most, largest);
+  UNROLL for (int r = 0; r < R; r++) largest[r] = largest[r] > before[r] ? largest[r] : before[r];
+}
+
+/* R rows' scores as weights; moves their sums on. */
+INLINE void find_weights(const int R, const float *shift, const float *decay, float *scores,
+                         float *sums) {
+  vf sum[FOLD_ROWS];
+  float added[FOLD_ROWS];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = vf_all(0);
+  for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
+    UNROLL for (int r = 0; r < R; r++) {
+      float *score = scores + r * TS_BLOCK_TOKENS + i;
+      vf weight = vf_exp2_falling(vf_load(score) - vf_all(shift[r]));
+      vf_store(score, weight);
+      sum[r] = sum[r] + weight;
+    }
+  }
+  vf_sums(R, sum, added);
+  UNROLL for (int r = 0; r < R; r++) sums[r] = sums[r] * decay[r] + added[r];
+}
+
+#define EACH_FOUR_ROWS(rows, CASE)                         \
+  for (int64_t r = 0; r < (rows); r += FOLD_ROWS) {        \
+    switch ((rows) - r) {                                  \
+      case 1: CASE(1); break;                              \
+      case 2: CASE(2); break;                              \
+      case 3: CASE(3); break;                              \
+      default: CASE(FOLD_ROWS); break;                     \
+    }                                                      \
+  }
+
 /* Turns the scores of a tile that starts at position `start` into weights, and moves the partial
  * result's maximum and sum on. A lane that a query does not see scores minus infinity: it weighs exactly
  * nothing. */
 static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratch *s) {
-  int64_t rows = q->rows;
-  float *new_max = s->new_max;
+  const int64_t rows = q->rows;
+  float *new_max = s->new_max, *decay = s->decay, *scores = s->scores;
   const vf nothing = vf_all(-INFINITY);
-  int64_t position = q->position;
-  for (int64_t first = 0; first < rows; first += q->sharing, position++) {
-    ts_view view = view_of(q, position, start);
-    int sees_all = view.low == 0 && view.high == TS_BLOCK_TOKENS;
-    for (int64_t r = first; r < first + q->sharing; r++) {
-      float *score = s->scores + r * TS_BLOCK_TOKENS;
-      if (q->soft_cap != 0) TS(soft_cap)(score, TS_BLOCK_TOKENS, q->soft_cap);
-      float largest = sees_all ? largest_of(score) : hide(score, view);
-      new_max[r] = largest > part.max[r] ? largest : part.max[r];
-    }
+  if (q->window || q->soft_cap != 0 || start + TS_BLOCK_TOKENS > q->position + 1) {
+    limit(q, start, scores);
   }
+#define LARGEST(R) find_largest(R, scores + r * TS_BLOCK_TOKENS, part.max + r, new_max + r)
+  EACH_FOUR_ROWS(rows, LARGEST)
   for (int64_t r = 0; r < rows; r += LANES) {
     /* A query that has seen nothing yet has no maximum to subtract. */
     vf m = vf_load(new_max + r), shift = vf_select(m == nothing, vf_all(0), m);
-    vf_store(s->decay + r, vf_exp2_falling(vf_load(part.max + r) - shift));
+    vf_store(decay + r, vf_exp2_falling(vf_load(part.max + r) - shift));
     vf_store(part.max + r, m);
     vf_store(new_max + r, shift);
   }
-  for (int64_t r = 0; r < rows; r++) {
-    float *score = s->scores + r * TS_BLOCK_TOKENS;
-    vf shift = vf_all(new_max[r]), sum = vf_all(0);
-    UNROLL for (int i = 0; i < TS_BLOCK_TOKENS; i += LANES) {
-      vf weight = vf_exp2_falling(vf_load(score + i) - shift);
-      vf_store(score + i, weight);
-      sum = sum + weight;
-    }
-    part.sum[r] = part.sum[r] * s->decay[r] + vf_sum(sum);
-  }
+#define WEIGHTS(R) \
+  find_weights(R, new_max + r, decay + r, scores + r * TS_BLOCK_TOKENS, part.sum + r)
+  EACH_FOUR_ROWS(rows, WEIGHTS)
   if (s->mass_logs) note_mass(q, start, part, s);
 }
 
 /* Folds an exact tile into the partial result of every query. */
-static void fold_exact(const ts_queries *q, int64_t tile, const uint16_t *keys,
-                       const uint16_t *values, const uint16_t *next, ts_partial part,
-                       ts_scratch *s) {
+static void fold_exact(const ts_queries *q, int64_t tile, ts_cooled at, ts_cooled next,
+                       ts_partial part, ts_scratch *s) {
   int64_t start = tile * TS_BLOCK_TOKENS;
   int64_t lanes = q->last + 1 - start; /* what lies behind was not written yet */
   if (lanes > TS_BLOCK_TOKENS) lanes = TS_BLOCK_TOKENS;
-  TS(exact_scores)(q->rows, q->stride, q->dim, keys, lanes, (const char *)next, s);
+  TS(exact_scores)(q->rows, q->stride, q->dim, (const uint16_t *)at.key, lanes,
+                   (const char *)next.key, s);
   weigh(q, start, part, s);
-  TS(exact_values)(q->rows, q->stride, q->dim, values, lanes, part.out,
-               next ? (const char *)next + ((const char *)values - (const char *)keys) : 0, s);
+  TS(exact_values)(q->rows, q->stride, q->dim, (const uint16_t *)at.value, lanes, part.out,
+                   (const char *)next.value, s);
 }
 
 /* The same for a tile of a cooled form, whose keys or values may still be exact. `next` is the tile of
@@ -206,42 +235,50 @@ INLINE int is_seen(const ts_queries *q, int64_t tile) {
   return !q->window || start < q->sinks || start + TS_BLOCK_TOKENS > q->position + 1 - q->window;
 }
 
-/* The first tile from `tile` on that the item sees, or `end`. */
-INLINE int64_t seen_from(const ts_queries *q, int64_t tile, int64_t end) {
+/* A tile that an item reads, in the form that its queries read. */
+typedef struct {
+  int64_t tile; /* `end` behind the last */
+  int32_t form;
+  ts_cooled at;
+} ts_met;
+
+/* The first tile from `tile` on that the item sees. */
+static ts_met meet(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
+                   const ts_item *item, int64_t kv_head, int64_t tile, int64_t end) {
+  const ts_group *group = &d->groups[layer->group];
   while (tile < end && !is_seen(q, tile)) tile++;
-  return tile;
+  ts_met met = {.tile = tile};
+  if (tile >= end) return met;
+  if (group->form_count) { /* where tiles cool, an item's queries are of one block */
+    int64_t block = q->position / TS_BLOCK_TOKENS;
+    met.form = ts_form_of(&d->rule, group, item->sequence, block, tile);
+  }
+  if (met.form) {
+    met.at = TS(cooled)(d, layer, item->sequence, tile, met.form, kv_head);
+  } else {
+    met.at.key = (const uint8_t *)TS(key_tile)(d, layer, item->sequence, tile, kv_head);
+    met.at.value = met.at.key + group->value_offset;
+  }
+  return met;
 }
 
-/* The partial results of the item's tiles from `tile` to `split_end`, into `hot` and `cold`; the tile
+/* The partial results of the item's tiles from `now` to `split_end`, into `hot` and `cold`; the tile
  * behind them, below `end`, is fetched ahead. Returns the first tile not done. */
-static int64_t fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
-                          const ts_item *item, int64_t kv_head, int64_t tile, int64_t split_end,
-                          int64_t end, ts_partial hot, ts_partial cold, ts_scratch *s) {
-  const ts_group *group = &d->groups[layer->group];
-  const int64_t value_offset = group->value_offset / TS_ELEMENT_BYTES;
-  const int64_t block = q->position / TS_BLOCK_TOKENS; /* where tiles cool, of every query */
-  while (tile < split_end) {
-    int64_t next_tile = seen_from(q, tile + 1, end);
-    int32_t form =
-        group->form_count ? ts_form_of(&d->rule, group, item->sequence, block, tile) : 0;
-    int fetches =
-        next_tile < end &&
-        (!group->form_count ||
-         ts_form_of(&d->rule, group, item->sequence, block, next_tile) == form);
-    if (form) {
-      ts_cooled next = {0, 0};
-      if (fetches) next = TS(cooled)(d, layer, item->sequence, next_tile, form, kv_head);
-      fold_cooled(d, layer, q, kv_head, tile, form,
-                  TS(cooled)(d, layer, item->sequence, tile, form, kv_head), next, hot, cold, s);
+static ts_met fold_split(const ts_decoder *d, const ts_layer *layer, const ts_queries *q,
+                         const ts_item *item, int64_t kv_head, ts_met now, int64_t split_end,
+                         int64_t end, ts_partial hot, ts_partial cold, ts_scratch *s) {
+  while (now.tile < split_end) {
+    ts_met next = meet(d, layer, q, item, kv_head, now.tile + 1, end);
+    int fetches = next.tile < end && next.form == now.form;
+    ts_cooled ahead = fetches ? next.at : (ts_cooled){0, 0};
+    if (now.form) {
+      fold_cooled(d, layer, q, kv_head, now.tile, now.form, now.at, ahead, hot, cold, s);
     } else {
-      const uint16_t *keys = TS(key_tile)(d, layer, item->sequence, tile, kv_head);
-      const uint16_t *next =
-          fetches ? TS(key_tile)(d, layer, item->sequence, next_tile, kv_head) : 0;
-      fold_exact(q, tile, keys, keys + value_offset, next, hot, s);
+      fold_exact(q, now.tile, now.at, ahead, hot, s);
     }
-    tile = next_tile;
+    now = next;
   }
-  return tile;
+  return now;
 }
 
 /* The finished rows: o / d, into the head's place in `mixed`. */
@@ -335,13 +372,13 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
   for (int i = 0; i < kinds; i++) clear(q.rows, q.stride, whole[i]);
   int64_t end = (int64_t)item->end_split * SPLIT_TILES;
   if (end > q.last / TS_BLOCK_TOKENS + 1) end = q.last / TS_BLOCK_TOKENS + 1;
-  int64_t tile = seen_from(&q, (int64_t)item->first_split * SPLIT_TILES, end);
+  ts_met now = meet(d, layer, &q, item, kv_head, (int64_t)item->first_split * SPLIT_TILES, end);
   for (int64_t split = item->first_split; split < item->end_split; split++) {
     int64_t split_end = (split + 1) * SPLIT_TILES < end ? (split + 1) * SPLIT_TILES : end;
-    int found = tile < split_end;
+    int found = now.tile < split_end;
     for (int i = 0; i < kinds; i++) clear(q.rows, q.stride, part[i]);
     if (found) {
-      tile = fold_split(d, layer, &q, item, kv_head, tile, split_end, end, part[0], part[1], s);
+      now = fold_split(d, layer, &q, item, kv_head, now, split_end, end, part[0], part[1], s);
     }
     for (int i = 0; i < kinds; i++) {
       if (item->parts > 1) {

@@ -8,7 +8,6 @@ enum {
   TOKENS = TS_BLOCK_TOKENS,
   BLOCK_ROWS = TS_LEVEL == 3 ? 12 : TS_LEVEL == 2 ? 6 : 2,
   SLICE = 16,
-  SPARED_ROWS = 4, /* at once, so that no sum waits for another */
   VECTORS = SLICE / LANES,
 };
 
@@ -195,10 +194,32 @@ static void value_group(int64_t rows, const ts_code_group *g, const float *unit,
 
 /* ---- the scores of a tile ---- */
 
-INLINE float half_at(const uint8_t *at) {
-  uint16_t half[LANES] = {0};
-  memcpy(half, at, sizeof *half);
-  return vf_load_half(half)[0];
+/* base[r] += R rows' products with the mean, which is `scale` times its levels. */
+INLINE void add_mean(const int R, const float *query, int64_t stride, int64_t dim,
+                     const uint8_t *levels, float scale, float *base) {
+  vf sum[2][FOLD_ROWS]; /* of the even and of the odd vectors */
+  float product[FOLD_ROWS];
+  UNROLL for (int r = 0; r < R; r++) sum[0][r] = sum[1][r] = vf_all(0);
+  int64_t i = 0;
+  for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+    UNROLL for (int odd = 0; odd < 2; odd++) {
+      vf mean = vf_load_bytes(levels + i + odd * LANES);
+      UNROLL for (int r = 0; r < R; r++) {
+        sum[odd][r] = vf_fma(vf_load(query + r * stride + i + odd * LANES), mean, sum[odd][r]);
+      }
+    }
+  }
+  for (int odd = 0; i < dim; i += LANES, odd++) {
+    uint8_t rest[LANES] = {0};
+    memcpy(rest, levels + i, LANES > 8 && dim - i < LANES ? 8 : LANES);
+    vf mean = vf_load_bytes(rest);
+    UNROLL for (int r = 0; r < R; r++) {
+      sum[odd][r] = vf_fma(vf_load(query + r * stride + i), mean, sum[odd][r]);
+    }
+  }
+  UNROLL for (int r = 0; r < R; r++) sum[0][r] = sum[0][r] + sum[1][r];
+  vf_sums(R, sum[0], product);
+  UNROLL for (int r = 0; r < R; r++) base[r] += product[r] * scale;
 }
 
 /* base[r] = what all scores of a row have: its product with the tile's mean, and with what of the
@@ -206,65 +227,55 @@ INLINE float half_at(const uint8_t *at) {
 static void find_base(const ts_code *code, const uint8_t *tile, const ts_coded_query *q) {
   for (int64_t r = 0; r < q->rows; r++) q->base[r] = code->turn ? q->rest[r] : 0;
   if (!code->is_centred) return;
-  typedef int8_t vmean __attribute__((vector_size(LANES)));
-  enum { MOST = TS_MAX_DIM / LANES };
-  vf mean[MOST];
-  int64_t vectors = q->stride / LANES;
-  int8_t bytes[TS_MAX_DIM];
-  memset(bytes + q->stride - TS_GROUP_CHANNELS, 0, TS_GROUP_CHANNELS);
-  memcpy(bytes, tile + code->mean_at, (size_t)code->dim);
-  for (int64_t i = 0; i < vectors; i++) {
-    vmean level;
-    memcpy(&level, bytes + i * LANES, sizeof level);
-    mean[i] = __builtin_convertvector(level, vf);
-  }
-  float scale = half_at(tile + code->mean_scale_at);
-  for (int64_t r = 0; r < q->rows; r++) {
+  const uint8_t *levels = tile + code->mean_at;
+  const float scale = ts_half(tile + code->mean_scale_at);
+  for (int64_t r = 0; r < q->rows; r += FOLD_ROWS) {
     const float *query = q->query + r * q->stride;
-    vf even = vf_all(0), odd = vf_all(0);
-    int64_t i = 0;
-    for (; i + 1 < vectors; i += 2) {
-      even = vf_fma(vf_load(query + i * LANES), mean[i], even);
-      odd = vf_fma(vf_load(query + (i + 1) * LANES), mean[i + 1], odd);
+    float *base = q->base + r;
+    switch (q->rows - r) {
+      case 1: add_mean(1, query, q->stride, code->dim, levels, scale, base); break;
+      case 2: add_mean(2, query, q->stride, code->dim, levels, scale, base); break;
+      case 3: add_mean(3, query, q->stride, code->dim, levels, scale, base); break;
+      default: add_mean(FOLD_ROWS, query, q->stride, code->dim, levels, scale, base); break;
     }
-    if (i < vectors) even = vf_fma(vf_load(query + i * LANES), mean[i], even);
-    q->base[r] += vf_sum(even + odd) * scale;
   }
 }
 
 /* scores[r] = R rows' products with a key; each row's terms are added in order. */
-INLINE void score_key(const int R, const float *query, int64_t stride, const float *key,
-                      float *scores) {
-  vf sum[SPARED_ROWS];
+INLINE void score_key(const int R, const float *query, int64_t stride, int64_t dim,
+                      const uint8_t *key, float *scores) {
+  vf sum[FOLD_ROWS];
+  float score[FOLD_ROWS];
   UNROLL for (int r = 0; r < R; r++) sum[r] = vf_all(0);
-  for (int64_t i = 0; i < stride; i += LANES) {
-    vf column = vf_load(key + i);
+  for (int64_t i = 0; i < dim; i += LANES) {
+    uint16_t half[LANES] = {0};
+    if (LANES > 8 && dim - i < LANES) {
+      memcpy(half, key + i * TS_ELEMENT_BYTES, 8 * sizeof *half);
+    } else {
+      memcpy(half, key + i * TS_ELEMENT_BYTES, sizeof half);
+    }
+    vf column = vf_load_half(half);
     UNROLL for (int r = 0; r < R; r++) {
       sum[r] = vf_fma(vf_load(query + r * stride + i), column, sum[r]);
     }
   }
-  UNROLL for (int r = 0; r < R; r++) scores[r * TOKENS] = vf_sum(sum[r]);
+  vf_sums(R, sum, score);
+  UNROLL for (int r = 0; r < R; r++) scores[r * TOKENS] = score[r];
 }
 
 /* Spared tokens have the scores of an exact tile. */
 static void score_spared(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
                          float *scores) {
-  const int64_t stride = q->stride;
   for (int32_t n = 0; n < code->spared; n++) {
-    float *score = scores + tile[code->spare_index_at + n];
-    uint16_t half[TS_MAX_DIM];
-    float key[TS_MAX_DIM];
-    memset(half + stride - TS_GROUP_CHANNELS, 0, TS_GROUP_CHANNELS * sizeof *half);
-    memcpy(half, tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES,
-           (size_t)code->dim * sizeof *half);
-    for (int64_t i = 0; i < stride; i += LANES) vf_store(key + i, vf_load_half(half + i));
-    for (int64_t r = 0; r < q->rows; r += SPARED_ROWS) {
-      const float *query = q->query + r * stride;
+    const uint8_t *key = tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES;
+    for (int64_t r = 0; r < q->rows; r += FOLD_ROWS) {
+      const float *query = q->query + r * q->stride;
+      float *score = scores + tile[code->spare_index_at + n] + r * TOKENS;
       switch (q->rows - r) {
-        case 1: score_key(1, query, stride, key, score + r * TOKENS); break;
-        case 2: score_key(2, query, stride, key, score + r * TOKENS); break;
-        case 3: score_key(3, query, stride, key, score + r * TOKENS); break;
-        default: score_key(SPARED_ROWS, query, stride, key, score + r * TOKENS); break;
+        case 1: score_key(1, query, q->stride, code->dim, key, score); break;
+        case 2: score_key(2, query, q->stride, code->dim, key, score); break;
+        case 3: score_key(3, query, q->stride, code->dim, key, score); break;
+        default: score_key(FOLD_ROWS, query, q->stride, code->dim, key, score); break;
       }
     }
   }
@@ -314,13 +325,14 @@ void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t blo
   } else {
     load_scales(tile + code->scales_at, token_scale);
   }
+  const int is_fused = TS_FUSES && q->rows <= TS_FUSED_ROWS && code->coding == TS_CODING_TOKENS;
   if (code->turn) {
     TS(turned_scores)(turn, block, q, q->base, scores);
-  } else {
+  } else if (!is_fused) {
     for (int64_t r = 0; r < q->rows; r++) vf_fill(scores + r * TOKENS, TOKENS, q->base[r]);
   }
-  if (TS_FUSES && q->rows <= TS_FUSED_ROWS && code->coding == TS_CODING_TOKENS) {
-    TS(fused_scores)(code, tile, q, token_scale, scores, next);
+  if (is_fused) {
+    TS(fused_scores)(code, tile, q, token_scale, code->turn ? 0 : q->base, scores, next);
   } else {
     score_many(code, tile, q, token_scale, scores, next, s);
   }

@@ -28,21 +28,28 @@ INLINE vb add_dot(vb sum, vb a, vb b) {
   return sum;
 }
 
-/* Levels of keys are looked up as levels + 128, so that they are unsigned. What that adds to a sum is
- * known before: 128 times the row's elements. */
-enum { OFFSET = 128 };
-
-INLINE int is_offset(const int width) { return width != TS_BYTE_WIDTH; }
+/* The same of pairs that are products already. The ones stay in memory: a register would be one too
+ * many. */
+INLINE vb add_pairs(vb sum, vb pairs) {
+  static const struct {
+    _Alignas(32) int16_t lanes[16];
+  } ones = {{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
+  vb dot;
+  __asm__("vpmaddwd %2, %1, %0" : "=x"(dot) : "x"(pairs), "m"(ones));
+  sum = _mm256_add_epi32(sum, dot);
+  __asm__("" : "+x"(sum));
+  return sum;
+}
 
 /* Whether products are of 16 bits: of codes that have that grade whatever the other groups have. */
 INLINE int is_fine(const int width) { return width > TS_BYTES_WIDTH; }
 
-/* Quads of bytes whose products add up within 16 bits. */
-INLINE int quads_of(const ts_code_group *g) { return g->grade == TS_COARSE ? 2 : 1; }
+/* Quads of bytes whose products add up within 16 bits: groups have an even number of them. */
+INLINE int quads_of(const int width) { return width <= TS_SMALL_WIDTH ? 2 : 1; }
 
 INLINE void load_tables(const ts_code_group *g, const int offset, vb *tables) {
   UNROLL for (int i = 0; i < 4; i++) {
-    tables[i] = _mm256_xor_si256(vb_table(g->lookup[i]), _mm256_set1_epi8((char)offset));
+    tables[i] = _mm256_add_epi8(vb_table(g->lookup[i]), _mm256_set1_epi8((char)offset));
   }
 }
 
@@ -50,9 +57,9 @@ INLINE void load_tables(const ts_code_group *g, const int offset, vb *tables) {
 INLINE void multiply_pairs(const int R, const int width, const int16_t *a, int64_t a_stride,
                            const vb *levels, vb (*sum)[WIDE]) {
   UNROLL for (int v = 0; v < WIDE; v++) {
-    vb first = is_offset(width) ? _mm256_and_si256(levels[v], _mm256_set1_epi16(0xff))
+    vb first = TS_OFFSET(width) ? _mm256_and_si256(levels[v], _mm256_set1_epi16(0xff))
                                 : vb_first_pairs(levels[v]);
-    vb last = is_offset(width) ? _mm256_srli_epi16(levels[v], 8) : vb_last_pairs(levels[v]);
+    vb last = TS_OFFSET(width) ? _mm256_srli_epi16(levels[v], 8) : vb_last_pairs(levels[v]);
     UNROLL for (int r = 0; r < R; r++) {
       sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride), first);
       sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride + 2), last);
@@ -72,32 +79,56 @@ INLINE void multiply_bytes(const int R, const int K, const int is_key, const uin
                             : _mm256_maddubs_epi16(x, levels[k][v]);
         pairs = k ? _mm256_add_epi16(pairs, product) : product;
       }
-      sum[r][v] = add_dot(sum[r][v], pairs, _mm256_set1_epi16(1));
+      sum[r][v] = add_pairs(sum[r][v], pairs);
     }
   }
 }
 
 /* ---- keys ---- */
 
-/* Groups of one code, and the rows that meet it. */
+/* A run of groups, and the rows that meet it. Sums of a grade that has several runs wait in memory. */
 typedef struct {
-  const uint8_t *codes, *next; /* of the next tile, or null */
+  const ts_code_group *group; /* the first */
+  const uint8_t *codes, *next; /* of the next tile, or of this one */
   int64_t count;               /* elements of a plane */
-  int channels;
+  int channels, is_first, is_last;
   const int16_t *levels; /* of the queries, [R][stride] */
   const uint8_t *bytes;
   int64_t stride;
+  int32_t *sums;          /* [R][64] */
+  const int32_t *offsets; /* [R] */
+  const float *row_scale, *token_scale;
+  const float *base; /* [R], or null where the scores hold it */
+  float *scores;     /* [R][64] */
 } key_run;
 
-/* acc[r][64] += the products of one run for the tokens of vectors n and n + 1. */
-INLINE void score_pass(const int R, const int width, const int K, const int n, const key_run *run,
-                       const vb *tables, int32_t *acc) {
+/* The scores of 16 tokens, from the sums of their products. */
+INLINE void finish_scores(const int R, const int token, const key_run *run, vb (*sum)[WIDE]) {
+  UNROLL for (int r = 0; r < R; r++) {
+    vf row_scale = vf_all(run->row_scale[r]);
+    UNROLL for (int v = 0; v < WIDE; v++) {
+      const int t = token + v * LANES;
+      float *score = run->scores + r * TOKENS + t;
+      vf before = run->base ? vf_all(run->base[r]) : vf_load(score);
+      vf product = __builtin_convertvector((vi)sum[r][v] - run->offsets[r], vf);
+      vf_store(score, vf_fma(product, vf_load(run->token_scale + t) * row_scale, before));
+    }
+  }
+}
+
+/* The products of one run for the tokens of vectors n and n + 1. */
+INLINE void score_pass(const int R, const int width, const int n, const key_run *run,
+                       const vb *tables) {
   const uint8_t *codes = run->codes, *ahead = run->next, *bytes = run->bytes;
   const int16_t *pairs = run->levels;
   const int64_t count = run->count, stride = run->stride;
+  const int K = quads_of(width);
+  int32_t *sums = run->sums + n * LANES;
   vb sum[TS_FUSED_ROWS][WIDE];
   UNROLL for (int r = 0; r < R; r++) {
-    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vb_load(acc + r * TOKENS + (n + v) * 8);
+    UNROLL for (int v = 0; v < WIDE; v++) {
+      sum[r][v] = run->is_first ? _mm256_setzero_si256() : vb_load(sums + r * TOKENS + v * LANES);
+    }
   }
   for (int64_t quad = 0, quads = run->channels / QUAD; quad < quads; quad += K) {
     /* The next tile's lines, spread over the passes. */
@@ -115,30 +146,31 @@ INLINE void score_pass(const int R, const int width, const int K, const int n, c
       multiply_bytes(R, K, 1, bytes + quad * QUAD, stride, levels, sum);
     }
   }
+  if (run->is_last) {
+    finish_scores(R, n * LANES, run, sum);
+    return;
+  }
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < WIDE; v++) {
-      memcpy(acc + r * TOKENS + (n + v) * 8, &sum[r][v], sizeof sum[r][v]);
+      memcpy(sums + r * TOKENS + v * LANES, &sum[r][v], sizeof sum[r][v]);
     }
   }
 }
 
-INLINE void score_run(const int R, const int width, const int K, const ts_code_group *g,
-                      const key_run *run, int32_t *acc) {
+INLINE void score_run(const int R, const int width, const key_run *run) {
   vb tables[4];
-  load_tables(g, is_offset(width) ? OFFSET : 0, tables);
-  UNROLL for (int n = 0; n < TOKENS / 8; n += WIDE) score_pass(R, width, K, n, run, tables, acc);
+  load_tables(run->group, TS_OFFSET(width), tables);
+  UNROLL for (int n = 0; n < TOKENS / LANES; n += WIDE) score_pass(R, width, n, run, tables);
 }
 
 /* Each in a function of its own: together they leave a compiler too few registers. */
-#define DEFINE_RUN(R, W, K)                                                                         \
-  static __attribute__((noinline)) void score_run_##R##_##W##_##K(const ts_code_group *g,           \
-                                                                  const key_run *run, int32_t *acc) { \
-    score_run(R, W, K, g, run, acc);                                                                \
+#define DEFINE_RUN(R, W)                                                        \
+  static __attribute__((noinline)) void score_run_##R##_##W(const key_run *run) { \
+    score_run(R, W, run);                                                       \
   }
-#define EACH_WIDTH(CASE, R)                                                                       \
-  CASE(R, 1, 1) CASE(R, 2, 1) CASE(R, 3, 1) CASE(R, 4, 1) CASE(R, 5, 1) CASE(R, 6, 1) CASE(R, 8, 1) \
-  CASE(R, 1, 2) CASE(R, 2, 2) CASE(R, 3, 2)
-#define CASE_OF(R, W, K) (((R) * 16 + (W)) * 2 + (K))
+#define EACH_WIDTH(CASE, R) \
+  CASE(R, 1) CASE(R, 2) CASE(R, 3) CASE(R, 4) CASE(R, 5) CASE(R, 6) CASE(R, 8)
+#define CASE_OF(R, W) ((R) * 16 + (W))
 EACH_WIDTH(DEFINE_RUN, 1)
 EACH_WIDTH(DEFINE_RUN, 2)
 EACH_WIDTH(DEFINE_RUN, 3)
@@ -146,77 +178,59 @@ EACH_WIDTH(DEFINE_RUN, 4)
 EACH_WIDTH(DEFINE_RUN, 5)
 EACH_WIDTH(DEFINE_RUN, 6)
 
-static void score_group_run(int64_t rows, const ts_code_group *g, const key_run *run, int32_t *acc) {
-  switch (CASE_OF(rows, g->levels.width, quads_of(g))) {
-#define RUN(R, W, K) \
-  case CASE_OF(R, W, K): score_run_##R##_##W##_##K(g, run, acc); break;
-    EACH_WIDTH(RUN, 1)
-    EACH_WIDTH(RUN, 2)
-    EACH_WIDTH(RUN, 3)
-    EACH_WIDTH(RUN, 4)
-    EACH_WIDTH(RUN, 5)
-    EACH_WIDTH(RUN, 6)
-  }
-}
-
-/* What is added to a row's sums of a grade, times the levels' offset. */
-INLINE int32_t offset_sum(const ts_code *code, const int32_t *sums, int grade) {
-  int32_t sum = 0;
-  for (int g = 0; g < code->group_count; g++) {
-    if (code->groups[g].grade == grade && is_offset(code->groups[g].levels.width)) sum += sums[g];
-  }
-  return sum;
-}
-
 void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
-                      const float *token_scale, float *scores, const uint8_t *next) {
-  for (int grade = 0; grade < TS_GRADES; grade++) {
-    if (code->grades[grade] == code->grades[grade + 1]) continue;
-    int32_t acc[TS_FUSED_ROWS * TOKENS];
-    memset(acc, 0, (size_t)q->rows * TOKENS * sizeof *acc);
-    for (int first = 0, end; first < code->group_count; first = end) {
-      const ts_code_group *g = &code->groups[first];
-      const int width = g->levels.width;
-      /* Where a code is one plane, one group's codes follow the other's. */
-      end = width == 3 || width == 5 || width == 6 ? first + 1 : g->run_end;
-      if (g->grade != grade) continue;
-      const ts_code_group *last = &code->groups[end - 1];
-      const int channels = last->first + last->channels - g->first;
-      key_run run = {
-          .codes = tile + g->at,
-          .next = (next ? next : tile) + g->at,
-          .count = (int64_t)channels * TOKENS,
-          .channels = channels,
-          .levels = q->levels + g->graded_at,
-          .bytes = (const uint8_t *)q->bytes + g->graded_at,
-          .stride = q->stride,
-      };
-      score_group_run(q->rows, g, &run, acc);
+                      const float *token_scale, const float *base, float *scores,
+                      const uint8_t *next) {
+  int32_t sums[TS_FUSED_ROWS * TOKENS];
+  for (int64_t r = 0; base && !code->run_count && r < q->rows; r++) {
+    vf_fill(scores + r * TOKENS, TOKENS, base[r]);
+  }
+  for (int i = 0; i < code->run_count; i++) {
+    const ts_code_run *of = &code->runs[i];
+    const ts_code_group *g = &code->groups[of->group];
+    const key_run run = {
+        .group = g,
+        .codes = tile + g->at,
+        .next = (next ? next : tile) + g->at,
+        .count = (int64_t)of->channels * TOKENS,
+        .channels = of->channels,
+        .is_first = of->is_first,
+        .is_last = of->is_last,
+        .levels = q->levels + g->graded_at,
+        .bytes = (const uint8_t *)q->bytes + g->graded_at,
+        .stride = q->stride,
+        .sums = sums,
+        .offsets = q->offsets + g->grade * q->rows,
+        .row_scale = q->scale + g->grade * q->rows,
+        .token_scale = token_scale,
+        .base = base,
+        .scores = scores,
+    };
+    switch (CASE_OF(q->rows, g->levels.width)) {
+#define RUN(R, W) \
+  case CASE_OF(R, W): score_run_##R##_##W(&run); break;
+      EACH_WIDTH(RUN, 1)
+      EACH_WIDTH(RUN, 2)
+      EACH_WIDTH(RUN, 3)
+      EACH_WIDTH(RUN, 4)
+      EACH_WIDTH(RUN, 5)
+      EACH_WIDTH(RUN, 6)
     }
-    for (int64_t r = 0; r < q->rows; r++) {
-      int32_t offset = OFFSET * offset_sum(code, q->sums + r * TS_MAX_GROUPS, grade);
-      vf row_scale = vf_all(q->scale[grade * q->rows + r]);
-      UNROLL for (int t = 0; t < TOKENS; t += LANES) {
-        vi sum;
-        memcpy(&sum, acc + r * TOKENS + t, sizeof sum);
-        float *at = scores + r * TOKENS + t;
-        vf product = __builtin_convertvector(sum - offset, vf);
-        vf_store(at, vf_fma(product, vf_load(token_scale + t) * row_scale, vf_load(at)));
-      }
-    }
+    if (of->is_last) base = 0;
   }
 }
 
 /* ---- values ---- */
 
 /* A group of 16 channels: a chunk has four quads of tokens, each of two vectors of channels. */
-INLINE void mix_group(const int R, const int width, const int K, const ts_code_group *g,
+INLINE void mix_group(const int R, const int width, const ts_code_group *g,
                       const uint8_t *codes, const ts_coded_scratch *s, vb (*sum)[WIDE],
                       const uint8_t *next) {
   const int16_t *weights = s->weights + g->grade * R * TOKENS;
   const uint8_t *bytes = s->weight_bytes + g->grade * R * TOKENS;
+  const int K = quads_of(width);
   vb tables[4];
-  load_tables(g, is_fine(width) && is_offset(width) ? OFFSET : 0, tables);
+  load_tables(g, is_fine(width) ? TS_OFFSET(width) : 0, tables);
   for (int64_t chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
     for (int64_t i = 0; i < width * (CHUNK / 8); i += 64) {
@@ -240,34 +254,47 @@ INLINE void mix_group(const int R, const int width, const int K, const ts_code_g
 }
 
 /* What the offset of fine levels takes from a row's sums. */
-INLINE vb against_offset(const int16_t *weights) {
+INLINE vb against_offset(const int16_t *weights, const int width) {
   int32_t sum = 0;
   for (int t = 0; t < TOKENS; t++) sum += weights[t];
-  return _mm256_set1_epi32(-OFFSET * sum);
+  return _mm256_set1_epi32(-TS_OFFSET(width) * sum);
 }
 
-INLINE void mix_group_sums(const int R, const int width, const int K, const ts_code_group *g,
-                           const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
-                           int32_t *acc) {
+/* What a group's sums are to become. */
+typedef struct {
+  const float *unit;                /* [16] */
+  const float *row_scale, *decay;   /* [R] */
+  float *out;                       /* [R][stride] */
+  int64_t stride;
+} value_place;
+
+/* out = out * decay + the products with one group. */
+INLINE void mix_and_add(const int R, const int width, const ts_code_group *g,
+                        const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
+                        const value_place *to) {
   vb sum[TS_FUSED_ROWS][WIDE];
   UNROLL for (int r = 0; r < R; r++) {
-    int has_offset = is_fine(width) && is_offset(width);
-    vb start = has_offset ? against_offset(s->weights + r * TOKENS) : _mm256_setzero_si256();
+    int has_offset = is_fine(width) && TS_OFFSET(width);
+    vb start = has_offset ? against_offset(s->weights + r * TOKENS, width) : _mm256_setzero_si256();
     UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = start;
   }
-  mix_group(R, width, K, g, codes, s, sum, next);
+  mix_group(R, width, g, codes, s, sum, next);
   UNROLL for (int r = 0; r < R; r++) {
+    vf row_scale = vf_all(to->row_scale[r]), decay = vf_all(to->decay[r]);
     UNROLL for (int v = 0; v < WIDE; v++) {
-      memcpy(acc + r * TS_GROUP_CHANNELS + v * 8, &sum[r][v], sizeof sum[r][v]);
+      float *at = to->out + r * to->stride + v * LANES;
+      vf scale = vf_load(to->unit + v * LANES) * row_scale;
+      vf product = __builtin_convertvector((vi)sum[r][v], vf);
+      vf_store(at, vf_fma(product, scale, vf_load(at) * decay));
     }
   }
 }
 
-#define DEFINE_MIX(R, W, K)                                                                  \
-  static __attribute__((noinline)) void mix_##R##_##W##_##K(                                 \
-      const ts_code_group *g, const uint8_t *codes, const ts_coded_scratch *s,               \
-      const uint8_t *next, int32_t *acc) {                                                   \
-    mix_group_sums(R, W, K, g, codes, s, next, acc);                                         \
+#define DEFINE_MIX(R, W)                                                       \
+  static __attribute__((noinline)) void mix_##R##_##W(                         \
+      const ts_code_group *g, const uint8_t *codes, const ts_coded_scratch *s, \
+      const uint8_t *next, const value_place *to) {                            \
+    mix_and_add(R, W, g, codes, s, next, to);                                  \
   }
 EACH_WIDTH(DEFINE_MIX, 1)
 EACH_WIDTH(DEFINE_MIX, 2)
@@ -282,26 +309,22 @@ void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
   for (int i = 0; i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
     const uint8_t *codes = tile + g->at, *ahead = (next ? next : tile) + g->at;
-    int32_t acc[TS_FUSED_ROWS * TS_GROUP_CHANNELS];
-    switch (CASE_OF(rows, g->levels.width, quads_of(g))) {
-#define MIX(R, W, K) \
-  case CASE_OF(R, W, K): mix_##R##_##W##_##K(g, codes, s, ahead, acc); break;
+    const value_place to = {
+        .unit = code->unit + g->first,
+        .row_scale = s->weight_scale + g->grade * rows,
+        .decay = decay,
+        .out = out + g->first,
+        .stride = stride,
+    };
+    switch (CASE_OF(rows, g->levels.width)) {
+#define MIX(R, W) \
+  case CASE_OF(R, W): mix_##R##_##W(g, codes, s, ahead, &to); break;
       EACH_WIDTH(MIX, 1)
       EACH_WIDTH(MIX, 2)
       EACH_WIDTH(MIX, 3)
       EACH_WIDTH(MIX, 4)
       EACH_WIDTH(MIX, 5)
       EACH_WIDTH(MIX, 6)
-    }
-    for (int64_t r = 0; r < rows; r++) {
-      vf row_scale = vf_all(s->weight_scale[g->grade * rows + r]), row_decay = vf_all(decay[r]);
-      UNROLL for (int v = 0; v < TS_GROUP_CHANNELS / LANES; v++) {
-        vi sum;
-        memcpy(&sum, acc + r * TS_GROUP_CHANNELS + v * LANES, sizeof sum);
-        float *at = out + r * stride + g->first + v * LANES;
-        vf scale = vf_load(code->unit + g->first + v * LANES) * row_scale;
-        vf_store(at, vf_fma(__builtin_convertvector(sum, vf), scale, vf_load(at) * row_decay));
-      }
     }
   }
 }

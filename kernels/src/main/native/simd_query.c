@@ -32,10 +32,10 @@ static void hadamard(const ts_code *code, float *x, int backwards) {
 }
 
 /* Steps of a query's and of a tile's weights largest element, by grade. With TS_BYTES two products with
- * levels of at most 255 (of keys, which are taken as unsigned) or 127 (of values) fit 16 bits, with
- * TS_COARSE four of them. */
-static const float QUERY_STEPS[TS_GRADES] = {TS_FINE_STEPS, 63, 31};
-static const float WEIGHT_STEPS[TS_GRADES] = {TS_FINE_STEPS, 127, 63};
+ * levels of at most 255 (of keys, which are taken as unsigned) or 127 (of values) fit 16 bits; with the
+ * levels of narrow codes, of at most 127 and 63, four of them. */
+static const float QUERY_STEPS[TS_GRADES] = {TS_FINE_STEPS, 63};
+static const float WEIGHT_STEPS[TS_GRADES] = {TS_FINE_STEPS, 127};
 
 /* The pairs that the mean turns in: the fast ones, then the slow ones, which are summed directly, too,
  * where they are few. */
@@ -49,22 +49,19 @@ static void find_turning(const ts_code *code, const ts_turn_table *turn, ts_code
     fast += p < turn->fast;
   }
   q->direct = q->turning - fast > TS_TURN_TERMS ? fast : q->turning;
-  q->turning_stride = (q->turning + TS_TURNING_STEP - 1) / TS_TURNING_STEP * TS_TURNING_STEP;
-  for (int k = q->turning; k < q->turning_stride; k++) q->turning_pair[k] = 0;
 }
 
 /* (R m) . q at any position is, pair by pair, a cosine and a sine of the pair's angle. */
 static void prepare_turn(const ts_code *code, const ts_turn_table *turn, int64_t r,
                          const ts_coded_query *q) {
   const float *query = q->query + r * q->stride;
-  float *cosine = q->turn + r * 2 * q->turning_stride, *sine = cosine + q->turning_stride;
-  for (int k = 0; k < q->turning; k++) {
-    int p = q->turning_pair[k];
+  float *cosine = q->turn + r * 2 * turn->stride, *sine = cosine + turn->stride;
+  vf_fill(cosine, 2 * turn->stride, 0);
+  for (int p = 0; p < turn->pairs; p++) {
     int i = turn->pairing ? p : 2 * p, j = turn->pairing ? p + turn->pairs : 2 * p + 1;
-    cosine[k] = query[i] * code->turn[i] + query[j] * code->turn[j];
-    sine[k] = query[j] * code->turn[i] - query[i] * code->turn[j];
+    cosine[p] = query[i] * code->turn[i] + query[j] * code->turn[j];
+    sine[p] = query[j] * code->turn[i] - query[i] * code->turn[j];
   }
-  for (int k = q->turning; k < q->turning_stride; k++) cosine[k] = sine[k] = 0;
   float sum = 0;
   for (int i = 2 * turn->pairs; i < code->dim; i++) sum += query[i] * code->turn[i];
   q->rest[r] = sum;
@@ -80,7 +77,7 @@ static void gather(const ts_code *code, const float *y, int grade, int padded, f
   }
 }
 
-/* The levels of row r, each grade by its own steps; as bytes and with their sums only where few rows
+/* The levels of row r, each grade by its own steps; as bytes and with their offsets only where few rows
  * are multiplied so. */
 static void grade_query(const ts_code *code, const float *y, int64_t r, int is_fused,
                         const ts_coded_query *q) {
@@ -103,11 +100,13 @@ static void grade_query(const ts_code *code, const float *y, int64_t r, int is_f
     to_bytes(x, padded, inverse, bytes);
     memcpy(q->bytes + r * q->stride + begin, bytes, (size_t)count);
   }
+  for (int grade = 0; is_fused && grade < TS_GRADES; grade++) q->offsets[grade * q->rows + r] = 0;
   for (int i = 0; is_fused && i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
+    if (g->grade == TS_GRADES) continue;
     int32_t sum = 0;
-    for (int c = 0; g->grade < TS_GRADES && c < g->channels; c++) sum += levels[g->graded_at + c];
-    q->sums[r * TS_MAX_GROUPS + i] = sum;
+    for (int c = 0; c < g->channels; c++) sum += levels[g->graded_at + c];
+    q->offsets[g->grade * q->rows + r] += TS_OFFSET(g->levels.width) * sum;
   }
 }
 
@@ -159,23 +158,45 @@ void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t str
   for (int64_t r = 0; r < rows; r++) hadamard(code, out + r * stride, 1);
 }
 
+/* The integers of R rows of weights, from row `first` on. */
+INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t first,
+                       const float *weights, const float *token_scale, int is_fused,
+                       ts_coded_scratch *s) {
+  float scaled[FOLD_ROWS * TOKENS], largest[LANES] = {0};
+  vf most[FOLD_ROWS];
+  UNROLL for (int r = 0; r < R; r++) {
+    most[r] = vf_all(0);
+    UNROLL for (int t = 0; t < TOKENS; t += LANES) {
+      vf weight = vf_load(weights + (first + r) * TOKENS + t) * vf_load(token_scale + t);
+      vf_store(scaled + r * TOKENS + t, weight);
+      most[r] = vf_max(most[r], weight); /* neither weights nor scales are negative */
+    }
+  }
+  vf_largests(R, most, largest);
+  for (int grade = 0; grade < TS_GRADES; grade++) {
+    if (code->grades[grade] == code->grades[grade + 1]) continue;
+    float inverse[LANES], step[LANES];
+    steps_of(vf_load(largest), WEIGHT_STEPS[grade], step, inverse);
+    UNROLL for (int r = 0; r < R; r++) {
+      int64_t at = grade * rows + first + r;
+      s->weight_scale[at] = step[r];
+      if (is_fused && grade != TS_FINE) {
+        to_bytes(scaled + r * TOKENS, TOKENS, vf_all(inverse[r]), s->weight_bytes + at * TOKENS);
+      } else {
+        to_levels(scaled + r * TOKENS, TOKENS, vf_all(inverse[r]), s->weights + at * TOKENS);
+      }
+    }
+  }
+}
+
 void TS(code_weights)(const ts_code *code, int64_t rows, const float *weights,
                       const float *token_scale, int is_fused, ts_coded_scratch *s) {
-  for (int64_t r = 0; r < rows; r++) {
-    float scaled[TOKENS];
-    UNROLL for (int t = 0; t < TOKENS; t += LANES) {
-      vf_store(scaled + t, vf_load(weights + r * TOKENS + t) * vf_load(token_scale + t));
-    }
-    for (int grade = 0; grade < TS_GRADES; grade++) {
-      if (code->grades[grade] == code->grades[grade + 1]) continue;
-      int64_t at = grade * rows + r;
-      vf inverse;
-      s->weight_scale[at] = step_of(scaled, TOKENS, WEIGHT_STEPS[grade], &inverse);
-      if (is_fused && grade != TS_FINE) {
-        to_bytes(scaled, TOKENS, inverse, s->weight_bytes + at * TOKENS);
-      } else {
-        to_levels(scaled, TOKENS, inverse, s->weights + at * TOKENS);
-      }
+  for (int64_t r = 0; r < rows; r += FOLD_ROWS) {
+    switch (rows - r) {
+      case 1: weigh_rows(1, code, rows, r, weights, token_scale, is_fused, s); break;
+      case 2: weigh_rows(2, code, rows, r, weights, token_scale, is_fused, s); break;
+      case 3: weigh_rows(3, code, rows, r, weights, token_scale, is_fused, s); break;
+      default: weigh_rows(FOLD_ROWS, code, rows, r, weights, token_scale, is_fused, s); break;
     }
   }
 }

@@ -2,9 +2,8 @@
 #include "coded.h"
 #include "simd.h"
 
-enum { TOKENS = TS_BLOCK_TOKENS };
-enum { HALF = TOKENS / 2, WIDE = 2 }; /* WIDE: vectors of lanes at once */
-enum { BLOCK_ROWS = 3 };              /* rows that share what is loaded of the rotation */
+enum { TOKENS = TS_BLOCK_TOKENS, HALF = TOKENS / 2, VECTORS = HALF / LANES };
+enum { BLOCK_ROWS = 3 }; /* rows that share what is loaded of the rotation */
 
 INLINE vf reversed(vf v) {
 #ifdef __clang__
@@ -18,112 +17,92 @@ INLINE vf reversed(vf v) {
 #endif
 }
 
-/* A tile's turn, of the pairs that a mean turns in. */
-typedef struct {
-  float cosine[TS_MAX_PAIRS], sine[TS_MAX_PAIRS];
-} turn_to;
-
-INLINE void find_turn(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
-                      turn_to *to) {
-  const float *cosine = turn->middle + block * 2 * turn->pairs, *sine = cosine + turn->pairs;
-  for (int k = 0; k < q->turning_stride; k++) {
-    to->cosine[k] = cosine[q->turning_pair[k]];
-    to->sine[k] = sine[q->turning_pair[k]];
+/* A row's coefficients where the tile's middle lies: of the even terms and of the odd ones. */
+INLINE void rotate(const ts_turn_table *turn, int64_t block, const float *coefficient, float *even,
+                   float *odd) {
+  const int64_t stride = turn->stride;
+  const float *cosine = turn->middle + block * 2 * stride;
+  for (int64_t k = 0; k < stride; k += LANES) {
+    vf c = vf_load(coefficient + k), s = vf_load(coefficient + stride + k);
+    vf x = vf_load(cosine + k), y = vf_load(cosine + stride + k);
+    vf_store(even + k, c * x + s * y);
+    vf_store(odd + k, s * x - c * y);
   }
 }
 
-/* The pairs' coefficients where the tile's middle lies. */
-INLINE void rotate(const turn_to *to, const float *coefficient, int stride, float *a, float *b) {
-  const float *c = coefficient, *s = coefficient + stride;
-  for (int k = 0; k < stride; k += TS_TURNING_STEP) {
-    UNROLL for (int i = k; i < k + TS_TURNING_STEP; i++) {
-      a[i] = c[i] * to->cosine[i] + s[i] * to->sine[i];
-      b[i] = s[i] * to->cosine[i] - c[i] * to->sine[i];
-    }
+/* sum[r] += a[r] * term, for all tokens behind the tile's middle. */
+INLINE void add_term(const int R, const float *a, int64_t stride, const float *term,
+                     vf (*sum)[VECTORS]) {
+  vf all[BLOCK_ROWS];
+  UNROLL for (int r = 0; r < R; r++) all[r] = vf_all(a[r * stride]);
+  UNROLL for (int v = 0; v < VECTORS; v++) {
+    vf column = vf_load(term + v * LANES);
+    UNROLL for (int r = 0; r < R; r++) sum[r][v] = vf_fma(all[r], column, sum[r][v]);
   }
 }
 
-/* plus[r] += a[r][i] * even, minus[r] += b[r][i] * odd: one term of a tile's upper half. */
-INLINE void add_terms(const int R, const float *a, const float *b, int64_t stride,
-                      const float *term, vf (*plus)[WIDE], vf (*minus)[WIDE]) {
-  UNROLL for (int v = 0; v < WIDE; v++) {
-    vf even = vf_load(term + v * LANES), odd = vf_load(term + HALF + v * LANES);
-    UNROLL for (int r = 0; r < R; r++) {
-      plus[r][v] = vf_fma(vf_all(a[r * stride]), even, plus[r][v]);
-      minus[r][v] = vf_fma(vf_all(b[r * stride]), odd, minus[r][v]);
-    }
+/* The even or the odd terms of all pairs; a: [R][TS_MAX_PAIRS]. */
+INLINE void add_terms(const int R, const int is_odd, const ts_turn_table *turn,
+                      const ts_coded_query *q, const float *a, vf (*sum)[VECTORS]) {
+  for (int k = 0; k < q->direct; k++) {
+    int64_t p = q->turning_pair[k];
+    add_term(R, a + p, TS_MAX_PAIRS, turn->inside + p * TOKENS + is_odd * HALF, sum);
   }
-}
-
-/* The pairs' polynomials, added up: evens[r][term], odds[r][term]. */
-INLINE void add_slow(const int R, const ts_turn_table *turn, const ts_coded_query *q,
-                     const float *a, const float *b, float *evens, float *odds) {
-  vf even[BLOCK_ROWS], odd[BLOCK_ROWS];
-  UNROLL for (int r = 0; r < R; r++) even[r] = odd[r] = vf_all(0);
-  for (int k = q->direct; k < q->turning; k++) {
-    const float *slow = turn->slow + (q->turning_pair[k] - turn->fast) * 2 * TS_TURN_STRIDE;
-    vf even_terms = vf_load(slow), odd_terms = vf_load(slow + TS_TURN_STRIDE);
-    UNROLL for (int r = 0; r < R; r++) {
-      even[r] = vf_fma(vf_all(a[r * TS_MAX_PAIRS + k]), even_terms, even[r]);
-      odd[r] = vf_fma(vf_all(b[r * TS_MAX_PAIRS + k]), odd_terms, odd[r]);
+  if (q->direct == q->turning) return;
+  /* The slow pairs' polynomials, added up: [R][term]. */
+  float terms[BLOCK_ROWS * TS_TURN_STRIDE];
+  UNROLL for (int v = 0; v < TS_TURN_STRIDE / LANES; v++) {
+    vf all[BLOCK_ROWS];
+    UNROLL for (int r = 0; r < R; r++) all[r] = vf_all(0);
+    for (int k = q->direct; k < q->turning; k++) {
+      int64_t p = q->turning_pair[k];
+      vf slow = vf_load(turn->slow + (2 * (p - turn->fast) + is_odd) * TS_TURN_STRIDE + v * LANES);
+      UNROLL for (int r = 0; r < R; r++) all[r] = vf_fma(vf_all(a[r * TS_MAX_PAIRS + p]), slow, all[r]);
     }
+    UNROLL for (int r = 0; r < R; r++) vf_store(terms + r * TS_TURN_STRIDE + v * LANES, all[r]);
   }
-  UNROLL for (int r = 0; r < R; r++) {
-    vf_store(evens + r * LANES, even[r]);
-    vf_store(odds + r * LANES, odd[r]);
+  for (int i = 0; i < TS_TURN_TERMS; i++) {
+    add_term(R, terms + i, TS_TURN_STRIDE, turn->powers + i * TOKENS + is_odd * HALF, sum);
   }
 }
 
 /* scores = base + the mean's share. Around the tile's middle the cosines are even, the sines odd. */
-INLINE void turn_rows(const int R, const ts_turn_table *turn, const turn_to *to,
-                      const ts_coded_query *q, const float *coefficient, const float *base,
-                      float *scores) {
-  const int is_slow = q->direct < q->turning;
-  float a[BLOCK_ROWS * TS_MAX_PAIRS], b[BLOCK_ROWS * TS_MAX_PAIRS];
+INLINE void turn_rows(const int R, const ts_turn_table *turn, int64_t block,
+                      const ts_coded_query *q, int64_t first, const float *base, float *scores) {
+  float even[BLOCK_ROWS * TS_MAX_PAIRS], odd[BLOCK_ROWS * TS_MAX_PAIRS], kept[BLOCK_ROWS * HALF];
   UNROLL for (int r = 0; r < R; r++) {
-    rotate(to, coefficient + r * 2 * q->turning_stride, q->turning_stride, a + r * TS_MAX_PAIRS,
-           b + r * TS_MAX_PAIRS);
+    rotate(turn, block, q->turn + (first + r) * 2 * turn->stride, even + r * TS_MAX_PAIRS,
+           odd + r * TS_MAX_PAIRS);
   }
-  float evens[BLOCK_ROWS * LANES], odds[BLOCK_ROWS * LANES];
-  if (is_slow) add_slow(R, turn, q, a, b, evens, odds);
-  for (int first = 0; first < HALF; first += WIDE * LANES) {
-    vf plus[BLOCK_ROWS][WIDE], minus[BLOCK_ROWS][WIDE];
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) {
-        plus[r][v] = vf_all(base[r]);
-        minus[r][v] = vf_all(0);
-      }
+  vf sum[BLOCK_ROWS][VECTORS];
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < VECTORS; v++) sum[r][v] = vf_all(base[first + r]);
+  }
+  add_terms(R, 0, turn, q, even, sum);
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < VECTORS; v++) {
+      vf_store(kept + r * HALF + v * LANES, sum[r][v]);
+      sum[r][v] = vf_all(0);
     }
-    for (int k = 0; k < q->direct; k++) {
-      const float *inside = turn->inside + q->turning_pair[k] * TOKENS + first;
-      add_terms(R, a + k, b + k, TS_MAX_PAIRS, inside, plus, minus);
-    }
-    for (int i = 0; is_slow && i < TS_TURN_TERMS; i++) {
-      add_terms(R, evens + i, odds + i, LANES, turn->powers + i * TOKENS + first, plus, minus);
-    }
-    UNROLL for (int r = 0; r < R; r++) {
-      UNROLL for (int v = 0; v < WIDE; v++) {
-        int at = first + v * LANES;
-        float *after = scores + r * TOKENS + HALF + at;
-        float *before = scores + r * TOKENS + HALF - LANES - at;
-        vf_store(after, plus[r][v] + minus[r][v]);
-        vf_store(before, reversed(plus[r][v] - minus[r][v]));
-      }
+  }
+  add_terms(R, 1, turn, q, odd, sum);
+  UNROLL for (int r = 0; r < R; r++) {
+    float *middle = scores + (first + r) * TOKENS + HALF;
+    UNROLL for (int v = 0; v < VECTORS; v++) {
+      vf plus = vf_load(kept + r * HALF + v * LANES);
+      vf_store(middle + v * LANES, plus + sum[r][v]);
+      vf_store(middle - (v + 1) * LANES, reversed(plus - sum[r][v]));
     }
   }
 }
 
 void TS(turned_scores)(const ts_turn_table *turn, int64_t block, const ts_coded_query *q,
                        const float *base, float *scores) {
-  turn_to to;
-  find_turn(turn, block, q, &to);
   for (int64_t r = 0; r < q->rows; r += BLOCK_ROWS) {
-    const float *coefficient = q->turn + r * 2 * q->turning_stride;
-    float *at = scores + r * TOKENS;
     switch (q->rows - r) {
-      case 1: turn_rows(1, turn, &to, q, coefficient, base + r, at); break;
-      case 2: turn_rows(2, turn, &to, q, coefficient, base + r, at); break;
-      default: turn_rows(3, turn, &to, q, coefficient, base + r, at); break;
+      case 1: turn_rows(1, turn, block, q, r, base, scores); break;
+      case 2: turn_rows(2, turn, block, q, r, base, scores); break;
+      default: turn_rows(3, turn, block, q, r, base, scores); break;
     }
   }
 }

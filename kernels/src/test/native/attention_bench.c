@@ -112,7 +112,7 @@ static void make_levels(ts_code *code, int group, int width) {
     if (k + 1 < count / 2) bounds[count - 2 - k] = -bounds[k];
   }
   if (count > 1) bounds[count / 2 - 1] = 0;
-  float step = (float)(level[count - 1] / 127);
+  float step = (float)(level[count - 1] / (width > TS_SMALL_WIDTH ? 127 : 63));
   for (int k = 0; k < count; k++) bytes[k] = (int8_t)rint(level[k] / step);
   ts_code_group_levels(code, group, 0, width, width ? step : 0, bounds, bytes);
 }

@@ -218,7 +218,7 @@ public record CodedFormat(
 
   @Override
   public int version() {
-    return 1;
+    return 2;
   }
 
   @Override

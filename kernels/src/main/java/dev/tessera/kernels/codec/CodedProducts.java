@@ -15,8 +15,7 @@ public enum CodedProducts {
 
   private enum Grade {
     FINE(32767, 32767),
-    BYTES(63, 127),
-    COARSE(31, 63);
+    BYTES(63, 127);
 
     final float querySteps;
     final float weightSteps;
@@ -26,20 +25,13 @@ public enum CodedProducts {
       this.weightSteps = weightSteps;
     }
 
-    /// The grade of a group of channels, by the width of its codes: the groups below the fine ones
-    /// share one.
+    /// The grade of a group of channels, by the width of its codes.
     static Grade of(CodedFormat format, int width) {
-      if (width > BYTES_WIDTH || format.coding() != CodedFormat.Coding.TOKENS) {
-        return FINE;
-      }
-      int widest =
-          format.widths().stream().mapToInt(w -> w).filter(w -> w <= BYTES_WIDTH).max().orElse(0);
-      return widest > COARSE_WIDTH ? BYTES : COARSE;
+      return width > BYTES_WIDTH || format.coding() != CodedFormat.Coding.TOKENS ? FINE : BYTES;
     }
   }
 
   private static final int BYTES_WIDTH = 5;
-  private static final int COARSE_WIDTH = 3;
 
   /// A query as products with the tiles of a format read it.
   ///
