@@ -223,12 +223,6 @@ static void clear(int64_t rows, int64_t stride, ts_partial p) {
   memset(p.out, 0, rows * stride * sizeof *p.out);
 }
 
-static void copy(int64_t rows, int64_t stride, ts_partial to, ts_partial from) {
-  memcpy(to.max, from.max, rows * sizeof *to.max);
-  memcpy(to.sum, from.sum, rows * sizeof *to.sum);
-  memcpy(to.out, from.out, rows * stride * sizeof *to.out);
-}
-
 /* Whether any token of the item sees any position of a tile. */
 INLINE int is_seen(const ts_queries *q, int64_t tile) {
   int64_t start = tile * TS_BLOCK_TOKENS;
@@ -376,16 +370,16 @@ void TS(attend_item)(ts_decoder *d, const ts_layer *layer, const ts_item *item, 
   for (int64_t split = item->first_split; split < item->end_split; split++) {
     int64_t split_end = (split + 1) * SPLIT_TILES < end ? (split + 1) * SPLIT_TILES : end;
     int found = now.tile < split_end;
-    for (int i = 0; i < kinds; i++) clear(q.rows, q.stride, part[i]);
+    for (int i = 0; i < kinds; i++) {
+      if (item->parts > 1) part[i] = partial_of(d, group, item, &q, split, kv_head, i);
+      clear(q.rows, q.stride, part[i]);
+    }
     if (found) {
       now = fold_split(d, layer, &q, item, kv_head, now, split_end, end, part[0], part[1], s);
     }
-    for (int i = 0; i < kinds; i++) {
-      if (item->parts > 1) {
-        copy(q.rows, q.stride, partial_of(d, group, item, &q, split, kv_head, i), part[i]);
-      } else if (found && !(kinds == 2 && part[i].max[0] == -INFINITY)) {
-        merge(q.rows, q.stride, whole[i], part[i]);
-      }
+    for (int i = 0; item->parts == 1 && found && i < kinds; i++) {
+      if (kinds == 2 && part[i].max[0] == -INFINITY) continue;
+      merge(q.rows, q.stride, whole[i], part[i]);
     }
   }
   if (item->parts > 1) {

@@ -110,47 +110,70 @@ static void grade_query(const ts_code *code, const float *y, int64_t r, int is_f
   }
 }
 
-enum { BASIS_VECTORS = 64 / LANES };
+enum { BASIS_VECTORS = 32 / LANES };
 
-/* y = x A of a learned basis, whose rows are padded with zeros to `stride`. */
-INLINE void multiply_basis(const int V, const float *basis, int64_t stride, int dim, const float *x,
-                           float *y) {
-  vf sum[BASIS_VECTORS];
-  UNROLL for (int v = 0; v < V; v++) sum[v] = vf_all(0);
+/* y = x A of R rows in a learned basis, whose rows are padded with zeros to `stride`. */
+INLINE void multiply_basis(const int R, const int V, const float *basis, int64_t stride, int dim,
+                           const float *x, float *y) {
+  vf sum[FOLD_ROWS][BASIS_VECTORS];
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < V; v++) sum[r][v] = vf_all(0);
+  }
   for (int i = 0; i < dim; i++) {
-    vf all = vf_all(x[i]);
-    UNROLL for (int v = 0; v < V; v++) {
-      sum[v] = vf_fma(all, vf_load(basis + i * stride + v * LANES), sum[v]);
+    vf column[BASIS_VECTORS];
+    UNROLL for (int v = 0; v < V; v++) column[v] = vf_load(basis + i * stride + v * LANES);
+    UNROLL for (int r = 0; r < R; r++) {
+      vf all = vf_all(x[r * stride + i]);
+      UNROLL for (int v = 0; v < V; v++) sum[r][v] = vf_fma(all, column[v], sum[r][v]);
     }
   }
-  UNROLL for (int v = 0; v < V; v++) vf_store(y + v * LANES, sum[v]);
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < V; v++) vf_store(y + r * TS_MAX_DIM + v * LANES, sum[r][v]);
+  }
 }
 
-static void change_basis(const ts_code *code, int64_t stride, const float *x, float *y) {
+INLINE void change_basis(const int R, const ts_code *code, int64_t stride, const float *x, float *y) {
   int64_t j = 0;
-  for (; j + 64 <= stride; j += 64) {
-    multiply_basis(BASIS_VECTORS, code->query + j, stride, code->dim, x, y + j);
+  for (; j + 32 <= stride; j += 32) {
+    multiply_basis(R, BASIS_VECTORS, code->query + j, stride, code->dim, x, y + j);
   }
   for (; j < stride; j += 16) {
-    multiply_basis(16 / LANES, code->query + j, stride, code->dim, x, y + j);
+    multiply_basis(R, 16 / LANES, code->query + j, stride, code->dim, x, y + j);
+  }
+}
+
+/* R rows in the code's basis: y[R][TS_MAX_DIM]. */
+INLINE void to_basis(const int R, const ts_code *code, int64_t stride, const float *query, float *y) {
+  if (code->query) {
+    change_basis(R, code, stride, query, y);
+    return;
+  }
+  for (int r = 0; r < R; r++) {
+    float *row = y + r * TS_MAX_DIM;
+    memcpy(row, query + r * stride, (size_t)stride * sizeof *row);
+    if (code->coding != TS_CODING_CHANNELS) hadamard(code, row, 0);
   }
 }
 
 void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q) {
-  const int dim = code->dim, is_fused = TS_FUSES && q->rows <= TS_FUSED_ROWS;
+  const int is_fused = TS_FUSES && q->rows <= TS_FUSED_ROWS;
   if (code->turn) find_turning(code, turn, q);
-  for (int64_t r = 0; r < q->rows; r++) {
-    const float *query = q->query + r * q->stride;
-    float y[TS_MAX_DIM];
-    if (code->query) {
-      change_basis(code, q->stride, query, y);
-    } else {
-      memcpy(y, query, (size_t)q->stride * sizeof *y);
-      if (code->coding != TS_CODING_CHANNELS) hadamard(code, y, 0);
+  for (int64_t first = 0; first < q->rows; first += FOLD_ROWS) {
+    const float *query = q->query + first * q->stride;
+    const int64_t left = q->rows - first, count = left < FOLD_ROWS ? left : FOLD_ROWS;
+    float y[FOLD_ROWS * TS_MAX_DIM];
+    switch (count) {
+      case 1: to_basis(1, code, q->stride, query, y); break;
+      case 2: to_basis(2, code, q->stride, query, y); break;
+      case 3: to_basis(3, code, q->stride, query, y); break;
+      default: to_basis(FOLD_ROWS, code, q->stride, query, y); break;
     }
-    for (int i = 0; i < dim; i++) y[i] *= code->unit[i];
-    grade_query(code, y, r, is_fused, q);
-    if (code->turn) prepare_turn(code, turn, r, q);
+    for (int64_t r = 0; r < count; r++) {
+      float *row = y + r * TS_MAX_DIM;
+      for (int i = 0; i < code->dim; i++) row[i] *= code->unit[i];
+      grade_query(code, row, first + r, is_fused, q);
+      if (code->turn) prepare_turn(code, turn, first + r, q);
+    }
   }
 }
 
