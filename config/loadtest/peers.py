@@ -14,7 +14,8 @@ are medians over the rounds; a ratio is ours over theirs. Standard library only.
     ttft4k    seconds to the first token of a 4,096-token prompt
     tg@7k     tokens per second of one stream behind a 7,000-token prompt
     tg@8k     the same behind 8,000 tokens
-    s16@8k    tokens per second of 16 streams, each behind 7,900 tokens of its own (not measured unless asked for)
+    s16@8k    tokens per second of 16 streams, each behind 7,900 tokens of its own, which a prefix cache has to hold
+              (not measured unless asked for)
 
 Both sides can stand there several times, with other flags, for example to compare caches:
 
@@ -108,10 +109,10 @@ class Server:
             self.process.kill()
 
 
-async def stream(port, prompt, new, on_token=None):
+async def stream(port, prompt, new, on_token=None, caches=False):
     """One streaming completion; the times at which tokens came, one entry a token, and when it was sent."""
     body = json.dumps({'prompt': prompt, 'max_tokens': new, 'temperature': 0, 'stream': True, 'ignore_eos': True,
-                       'cache_prompt': False, 'return_tokens': False}).encode()
+                       'cache_prompt': caches, 'return_tokens': False}).encode()
     reader, writer = await asyncio.open_connection('127.0.0.1', port, limit=1 << 20)
     sent = time.perf_counter()
     writer.write(b'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
@@ -169,10 +170,14 @@ async def tg(port, rng, context=16, new=128):
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-async def streams(port, rng, count=32, context=128, new=64, limit=500):
+async def streams(port, rng, count=32, context=128, new=64, limit=500, prepares=False):
     """Tokens per second of all streams together, over the first `count * new` tokens that come once every
     stream decodes. The streams are asked for more than that and then cut off: a server that decodes while it
-    reads prompts has its first streams far ahead when the last one begins."""
+    reads prompts has its first streams far ahead when the last one begins. Where prompts take minutes they are
+    asked for one by one before, and a prefix cache has them then."""
+    prompts = [tokens(rng, context) for _ in range(count)]
+    for prompt in prompts if prepares else []:
+        await stream(port, prompt, 1, caches=True)
     everyone, ends = [[] for _ in range(count)], asyncio.Event()
     begin = 0.0
 
@@ -184,8 +189,8 @@ async def streams(port, rng, count=32, context=128, new=64, limit=500):
         if begin and sum(t > begin for each in everyone for t in each) >= count * new:
             ends.set()
 
-    tasks = [asyncio.create_task(stream(port, tokens(rng, context), limit, lambda times=times: arrived(times)))
-             for times in everyone]
+    tasks = [asyncio.create_task(stream(port, prompt, limit, lambda times=times: arrived(times), prepares))
+             for prompt, times in zip(prompts, everyone)]
     waiting = asyncio.create_task(ends.wait())
     await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     complete = ends.is_set()
@@ -206,7 +211,7 @@ MEASURES = {
     'ttft4k': (lambda p, r: ttft(p, r, 4096), False),
     'tg@7k': (lambda p, r: tg(p, r, 7000, 64), True),
     'tg@8k': (lambda p, r: tg(p, r, 8000, 128), True),
-    's16@8k': (lambda p, r: streams(p, r, 16, 7900, 8, 280), True),
+    's16@8k': (lambda p, r: streams(p, r, 16, 7900, 8, 280, True), True),
 }
 SHORT = ('pp512', 'tg128', 's32')
 

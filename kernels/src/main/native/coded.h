@@ -52,9 +52,9 @@ void TS(turned_scores)(const ts_turn_table *turn, int64_t block, const ts_coded_
                        const float *base, float *scores);
 
 /* The weights of a tile's tokens, times their scales, as integers of the grades that the code has; as
- * bytes where a fused product takes them so. */
+ * bytes where they are multiplied so. */
 void TS(code_weights)(const ts_code *code, int64_t rows, const float *weights,
-                      const float *token_scale, int is_fused, ts_coded_scratch *scratch);
+                      const float *token_scale, int has_bytes, ts_coded_scratch *scratch);
 
 /* scores[row][64] of a tile of block `block`. Fetches `next` ahead, unless it is null. */
 void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,

@@ -1,12 +1,12 @@
-/* Few rows meet a coded tile: its levels go from the codes into products without a stop in memory. The
- * results are those of many rows: integers, and the same roundings behind them. */
+/* Coded tiles as bytes: products of bytes by bytes, for few rows and for many. The results are those of
+ * products of 16 bits: integers, and the same roundings behind them. */
 #ifndef TESSERA_FUSED_H
 #define TESSERA_FUSED_H
 
 #include "coded.h"
 #include "simd.h"
 
-/* With 512 bits, products are so cheap that unpacking once for all rows is as fast. */
+/* With 512 bits, products of 16 bits are so cheap that bytes do not pay. */
 #define TS_FUSES (TS_LEVEL == 2)
 enum { TS_FUSED_ROWS = 6 };
 
@@ -24,5 +24,14 @@ void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_q
 void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
                       const ts_coded_scratch *s, const float *decay, float *out, int64_t stride,
                       const uint8_t *next);
+
+/* scores += the products of any number of rows with those groups of keys that are multiplied as bytes. */
+void TS(many_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
+                     const float *token_scale, float *scores, ts_coded_scratch *s);
+
+/* out = out * decay + the products with a group of 16 values that are multiplied as bytes. */
+void TS(many_values)(const ts_code *code, const ts_code_group *group, const uint8_t *tile,
+                     int64_t rows, const float *decay, float *out, int64_t stride,
+                     ts_coded_scratch *s);
 
 #endif

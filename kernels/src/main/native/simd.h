@@ -248,6 +248,17 @@ INLINE float vf_largest(vf v) {
  * for itself. */
 enum { FOLD_ROWS = 4 };
 
+/* CASE(R) for row r and the R - 1 behind it, until all rows are done. */
+#define EACH_FOLD(rows, CASE)                       \
+  for (int64_t r = 0; r < (rows); r += FOLD_ROWS) { \
+    switch ((rows) - r) {                           \
+      case 1: CASE(1); break;                       \
+      case 2: CASE(2); break;                       \
+      case 3: CASE(3); break;                       \
+      default: CASE(FOLD_ROWS); break;              \
+    }                                               \
+  }
+
 #if TS_LEVEL >= 2
 #define TS_FOLD_ROWS(fold, add)                                                                 \
   __m128 quad[FOLD_ROWS];                                                                       \

@@ -112,16 +112,6 @@ INLINE void find_weights(const int R, const float *shift, const float *decay, fl
   UNROLL for (int r = 0; r < R; r++) sums[r] = sums[r] * decay[r] + added[r];
 }
 
-#define EACH_FOUR_ROWS(rows, CASE)                         \
-  for (int64_t r = 0; r < (rows); r += FOLD_ROWS) {        \
-    switch ((rows) - r) {                                  \
-      case 1: CASE(1); break;                              \
-      case 2: CASE(2); break;                              \
-      case 3: CASE(3); break;                              \
-      default: CASE(FOLD_ROWS); break;                     \
-    }                                                      \
-  }
-
 /* Turns the scores of a tile that starts at position `start` into weights, and moves the partial
  * result's maximum and sum on. A lane that a query does not see scores minus infinity: it weighs exactly
  * nothing. */
@@ -133,7 +123,7 @@ static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratc
     limit(q, start, scores);
   }
 #define LARGEST(R) find_largest(R, scores + r * TS_BLOCK_TOKENS, part.max + r, new_max + r)
-  EACH_FOUR_ROWS(rows, LARGEST)
+  EACH_FOLD(rows, LARGEST)
   for (int64_t r = 0; r < rows; r += LANES) {
     /* A query that has seen nothing yet has no maximum to subtract. */
     vf m = vf_load(new_max + r), shift = vf_select(m == nothing, vf_all(0), m);
@@ -143,7 +133,7 @@ static void weigh(const ts_queries *q, int64_t start, ts_partial part, ts_scratc
   }
 #define WEIGHTS(R) \
   find_weights(R, new_max + r, decay + r, scores + r * TS_BLOCK_TOKENS, part.sum + r)
-  EACH_FOUR_ROWS(rows, WEIGHTS)
+  EACH_FOLD(rows, WEIGHTS)
   if (s->mass_logs) note_mass(q, start, part, s);
 }
 

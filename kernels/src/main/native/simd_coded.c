@@ -229,16 +229,9 @@ static void find_base(const ts_code *code, const uint8_t *tile, const ts_coded_q
   if (!code->is_centred) return;
   const uint8_t *levels = tile + code->mean_at;
   const float scale = ts_half(tile + code->mean_scale_at);
-  for (int64_t r = 0; r < q->rows; r += FOLD_ROWS) {
-    const float *query = q->query + r * q->stride;
-    float *base = q->base + r;
-    switch (q->rows - r) {
-      case 1: add_mean(1, query, q->stride, code->dim, levels, scale, base); break;
-      case 2: add_mean(2, query, q->stride, code->dim, levels, scale, base); break;
-      case 3: add_mean(3, query, q->stride, code->dim, levels, scale, base); break;
-      default: add_mean(FOLD_ROWS, query, q->stride, code->dim, levels, scale, base); break;
-    }
-  }
+#define ADD_MEAN(R) \
+  add_mean(R, q->query + r * q->stride, q->stride, code->dim, levels, scale, q->base + r)
+  EACH_FOLD(q->rows, ADD_MEAN)
 }
 
 /* scores[r] = R rows' products with a key; each row's terms are added in order. */
@@ -268,16 +261,10 @@ static void score_spared(const ts_code *code, const uint8_t *tile, const ts_code
                          float *scores) {
   for (int32_t n = 0; n < code->spared; n++) {
     const uint8_t *key = tile + code->spare_at + (int64_t)n * code->dim * TS_ELEMENT_BYTES;
-    for (int64_t r = 0; r < q->rows; r += FOLD_ROWS) {
-      const float *query = q->query + r * q->stride;
-      float *score = scores + tile[code->spare_index_at + n] + r * TOKENS;
-      switch (q->rows - r) {
-        case 1: score_key(1, query, q->stride, code->dim, key, score); break;
-        case 2: score_key(2, query, q->stride, code->dim, key, score); break;
-        case 3: score_key(3, query, q->stride, code->dim, key, score); break;
-        default: score_key(FOLD_ROWS, query, q->stride, code->dim, key, score); break;
-      }
-    }
+    float *score = scores + tile[code->spare_index_at + n];
+#define SCORE_KEY(R) \
+  score_key(R, q->query + r * q->stride, q->stride, code->dim, key, score + r * TOKENS)
+    EACH_FOLD(q->rows, SCORE_KEY)
   }
 }
 
@@ -295,23 +282,27 @@ INLINE void load_scales(const uint8_t *at, float *scale) {
 static void score_many(const ts_code *code, const uint8_t *tile, const ts_coded_query *q,
                        const float *token_scale, float *scores, const uint8_t *next,
                        ts_coded_scratch *s) {
+  const int has_bytes = TS_FUSES && code->coding == TS_CODING_TOKENS;
   for (int g = 0; g < code->group_count; g++) {
     const ts_code_group *group = &code->groups[g];
     if (group->grade == TS_GRADES) continue;
+    fetch(next, group->at, group->at + (int64_t)group->channels * TOKENS / 8 * group->levels.width);
+    if (has_bytes && group->grade == TS_BYTES) continue;
     int16_t *pairs = s->pairs + group->graded_at * TOKENS;
     if (code->pairs) {
       TS(pairs_of_keys)(code, group, tile + group->at, pairs);
     } else {
       unpack_keys(group, tile + group->at, pairs);
     }
-    fetch(next, group->at, group->at + (int64_t)group->channels * TOKENS / 8 * group->levels.width);
   }
   for (int slice = 0; slice < TOKENS; slice += SLICE) {
     for (int grade = 0; grade < TS_GRADES; grade++) {
       if (code->grades[grade] == code->grades[grade + 1]) continue;
+      if (has_bytes && grade == TS_BYTES) continue;
       score_slice(code, grade, q, s->pairs + slice * 2, token_scale + slice, scores + slice);
     }
   }
+  if (has_bytes) TS(many_scores)(code, tile, q, token_scale, scores, s);
 }
 
 void TS(code_scores)(const ts_code *code, const ts_turn_table *turn, int64_t block,
@@ -360,6 +351,11 @@ static void mix_many(const ts_code *code, const uint8_t *tile, int64_t rows, con
       decay_group(g, rows, decay, out, stride);
       continue;
     }
+    fetch(next, g->at, g->at + (int64_t)g->channels * TOKENS / 8 * g->levels.width);
+    if (TS_FUSES && code->is_whole && g->grade == TS_BYTES) {
+      TS(many_values)(code, g, tile, rows, decay, out, stride, s);
+      continue;
+    }
     float unit[SLICE] = {0};
     memcpy(unit, code->unit + g->first, (size_t)g->channels * sizeof *unit);
     if (code->pairs) {
@@ -373,7 +369,6 @@ static void mix_many(const ts_code *code, const uint8_t *tile, int64_t rows, con
         memset(s->pairs + row * 32 + 16, 0, 16 * sizeof *s->pairs);
       }
     }
-    fetch(next, g->at, g->at + (int64_t)g->channels * TOKENS / 8 * g->levels.width);
     value_group(rows, g, unit, decay, out, stride, s);
   }
 }
@@ -383,9 +378,8 @@ void TS(code_values)(const ts_code *code, const uint8_t *tile, int64_t rows, con
                      ts_coded_scratch *s) {
   float token_scale[TOKENS];
   load_scales(tile + code->scales_at, token_scale);
-  int is_fused = TS_FUSES && rows <= TS_FUSED_ROWS && code->is_whole;
-  TS(code_weights)(code, rows, weights, token_scale, is_fused, s);
-  if (is_fused) {
+  TS(code_weights)(code, rows, weights, token_scale, TS_FUSES && code->is_whole, s);
+  if (TS_FUSES && rows <= TS_FUSED_ROWS && code->is_whole) {
     TS(fused_values)(code, tile, rows, s, decay, out, stride, next);
   } else {
     mix_many(code, tile, rows, decay, out, stride, next, s);

@@ -1,13 +1,10 @@
-#include "fused.h"
-
-#include "levels.h"
-
-enum { TOKENS = TS_BLOCK_TOKENS, QUAD = 4, WIDE = 2 }; /* WIDE: vectors of lanes at once */
-enum { QUAD_BYTES = CHUNK / 8 }; /* of a quad of channels with 64 tokens, for each bit */
-
-/* Arrays of vectors have constant sizes here: those of a parameter's size would stay in memory. */
+/* Few rows meet a coded tile: its levels go from the codes into products without a stop in memory. */
+#include "products.h"
 
 #if TS_FUSES
+
+enum { TOKENS = TS_BLOCK_TOKENS };
+enum { QUAD_BYTES = CHUNK / 8 }; /* of a quad of channels with 64 tokens, for each bit */
 
 INLINE vb pair_of(const int16_t *p) {
   int32_t pair;
@@ -15,43 +12,15 @@ INLINE vb pair_of(const int16_t *p) {
   return _mm256_set1_epi32(pair);
 }
 
-INLINE vb quad_of(const void *p) {
-  int32_t quad;
-  memcpy(&quad, p, sizeof quad);
-  return _mm256_set1_epi32(quad);
-}
-
-/* The sum is to stay in its register: reordered additions would need more of them than there are. */
+/* The sum is to stay in its register, as in add_pairs. */
 INLINE vb add_dot(vb sum, vb a, vb b) {
   sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
   __asm__("" : "+x"(sum));
   return sum;
 }
 
-/* The same of pairs that are products already. The ones stay in memory: a register would be one too
- * many. */
-INLINE vb add_pairs(vb sum, vb pairs) {
-  static const struct {
-    _Alignas(32) int16_t lanes[16];
-  } ones = {{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
-  vb dot;
-  __asm__("vpmaddwd %2, %1, %0" : "=x"(dot) : "x"(pairs), "m"(ones));
-  sum = _mm256_add_epi32(sum, dot);
-  __asm__("" : "+x"(sum));
-  return sum;
-}
-
 /* Whether products are of 16 bits: of codes that have that grade whatever the other groups have. */
 INLINE int is_fine(const int width) { return width > TS_BYTES_WIDTH; }
-
-/* Quads of bytes whose products add up within 16 bits: groups have an even number of them. */
-INLINE int quads_of(const int width) { return width <= TS_SMALL_WIDTH ? 2 : 1; }
-
-INLINE void load_tables(const ts_code_group *g, const int offset, vb *tables) {
-  UNROLL for (int i = 0; i < 4; i++) {
-    tables[i] = _mm256_add_epi8(vb_table(g->lookup[i]), _mm256_set1_epi8((char)offset));
-  }
-}
 
 /* sum[r][v] += a quad's products: R rows of four elements of 16 bits with WIDE vectors of eight lanes. */
 INLINE void multiply_pairs(const int R, const int width, const int16_t *a, int64_t a_stride,
@@ -67,23 +36,6 @@ INLINE void multiply_pairs(const int R, const int width, const int16_t *a, int64
   }
 }
 
-/* The same of K quads of bytes; of the two factors, keys' levels or values' weights are unsigned. */
-INLINE void multiply_bytes(const int R, const int K, const int is_key, const uint8_t *a,
-                           int64_t a_stride, vb (*levels)[WIDE], vb (*sum)[WIDE]) {
-  UNROLL for (int r = 0; r < R; r++) {
-    UNROLL for (int v = 0; v < WIDE; v++) {
-      vb pairs = _mm256_setzero_si256();
-      UNROLL for (int k = 0; k < K; k++) {
-        vb x = quad_of(a + r * a_stride + k * QUAD);
-        vb product = is_key ? _mm256_maddubs_epi16(levels[k][v], x)
-                            : _mm256_maddubs_epi16(x, levels[k][v]);
-        pairs = k ? _mm256_add_epi16(pairs, product) : product;
-      }
-      sum[r][v] = add_pairs(sum[r][v], pairs);
-    }
-  }
-}
-
 /* ---- keys ---- */
 
 /* A run of groups, and the rows that meet it. Sums of a grade that has several runs wait in memory. */
@@ -95,26 +47,9 @@ typedef struct {
   const int16_t *levels; /* of the queries, [R][stride] */
   const uint8_t *bytes;
   int64_t stride;
-  int32_t *sums;          /* [R][64] */
-  const int32_t *offsets; /* [R] */
-  const float *row_scale, *token_scale;
-  const float *base; /* [R], or null where the scores hold it */
-  float *scores;     /* [R][64] */
+  int32_t *sums; /* [R][64] */
+  score_place to;
 } key_run;
-
-/* The scores of 16 tokens, from the sums of their products. */
-INLINE void finish_scores(const int R, const int token, const key_run *run, vb (*sum)[WIDE]) {
-  UNROLL for (int r = 0; r < R; r++) {
-    vf row_scale = vf_all(run->row_scale[r]);
-    UNROLL for (int v = 0; v < WIDE; v++) {
-      const int t = token + v * LANES;
-      float *score = run->scores + r * TOKENS + t;
-      vf before = run->base ? vf_all(run->base[r]) : vf_load(score);
-      vf product = __builtin_convertvector((vi)sum[r][v] - run->offsets[r], vf);
-      vf_store(score, vf_fma(product, vf_load(run->token_scale + t) * row_scale, before));
-    }
-  }
-}
 
 /* The products of one run for the tokens of vectors n and n + 1. */
 INLINE void score_pass(const int R, const int width, const int n, const key_run *run,
@@ -147,7 +82,7 @@ INLINE void score_pass(const int R, const int width, const int n, const key_run 
     }
   }
   if (run->is_last) {
-    finish_scores(R, n * LANES, run, sum);
+    finish_scores(R, 0, n * LANES, &run->to, sum);
     return;
   }
   UNROLL for (int r = 0; r < R; r++) {
@@ -200,11 +135,8 @@ void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_q
         .bytes = (const uint8_t *)q->bytes + g->graded_at,
         .stride = q->stride,
         .sums = sums,
-        .offsets = q->offsets + g->grade * q->rows,
-        .row_scale = q->scale + g->grade * q->rows,
-        .token_scale = token_scale,
-        .base = base,
-        .scores = scores,
+        .to = {q->offsets + g->grade * q->rows, q->scale + g->grade * q->rows, token_scale, base,
+               scores},
     };
     switch (CASE_OF(q->rows, g->levels.width)) {
 #define RUN(R, W) \
@@ -260,14 +192,6 @@ INLINE vb against_offset(const int16_t *weights, const int width) {
   return _mm256_set1_epi32(-TS_OFFSET(width) * sum);
 }
 
-/* What a group's sums are to become. */
-typedef struct {
-  const float *unit;                /* [16] */
-  const float *row_scale, *decay;   /* [R] */
-  float *out;                       /* [R][stride] */
-  int64_t stride;
-} value_place;
-
 /* out = out * decay + the products with one group. */
 INLINE void mix_and_add(const int R, const int width, const ts_code_group *g,
                         const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
@@ -279,15 +203,7 @@ INLINE void mix_and_add(const int R, const int width, const ts_code_group *g,
     UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = start;
   }
   mix_group(R, width, g, codes, s, sum, next);
-  UNROLL for (int r = 0; r < R; r++) {
-    vf row_scale = vf_all(to->row_scale[r]), decay = vf_all(to->decay[r]);
-    UNROLL for (int v = 0; v < WIDE; v++) {
-      float *at = to->out + r * to->stride + v * LANES;
-      vf scale = vf_load(to->unit + v * LANES) * row_scale;
-      vf product = __builtin_convertvector((vi)sum[r][v], vf);
-      vf_store(at, vf_fma(product, scale, vf_load(at) * decay));
-    }
-  }
+  finish_values(R, 0, to, sum);
 }
 
 #define DEFINE_MIX(R, W)                                                       \
@@ -309,13 +225,7 @@ void TS(fused_values)(const ts_code *code, const uint8_t *tile, int64_t rows,
   for (int i = 0; i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
     const uint8_t *codes = tile + g->at, *ahead = (next ? next : tile) + g->at;
-    const value_place to = {
-        .unit = code->unit + g->first,
-        .row_scale = s->weight_scale + g->grade * rows,
-        .decay = decay,
-        .out = out + g->first,
-        .stride = stride,
-    };
+    const value_place to = value_place_of(code, g, rows, s, decay, out, stride);
     switch (CASE_OF(rows, g->levels.width)) {
 #define MIX(R, W) \
   case CASE_OF(R, W): mix_##R##_##W(g, codes, s, ahead, &to); break;

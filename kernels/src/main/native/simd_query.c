@@ -77,9 +77,9 @@ static void gather(const ts_code *code, const float *y, int grade, int padded, f
   }
 }
 
-/* The levels of row r, each grade by its own steps; as bytes and with their offsets only where few rows
+/* The levels of row r, each grade by its own steps; as bytes and with their offsets only where they
  * are multiplied so. */
-static void grade_query(const ts_code *code, const float *y, int64_t r, int is_fused,
+static void grade_query(const ts_code *code, const float *y, int64_t r, int has_bytes,
                         const ts_coded_query *q) {
   int16_t *levels = q->levels + r * q->stride;
   for (int grade = 0; grade < TS_GRADES; grade++) {
@@ -95,13 +95,13 @@ static void grade_query(const ts_code *code, const float *y, int64_t r, int is_f
     q->scale[grade * q->rows + r] = step_of(x, padded, QUERY_STEPS[grade], &inverse);
     to_levels(x, padded, inverse, is_only ? levels : taken);
     if (!is_only) memcpy(levels + begin, taken, (size_t)count * sizeof *taken);
-    if (!is_fused || grade == TS_FINE) continue;
+    if (!has_bytes || grade == TS_FINE) continue;
     uint8_t bytes[TS_MAX_DIM];
     to_bytes(x, padded, inverse, bytes);
     memcpy(q->bytes + r * q->stride + begin, bytes, (size_t)count);
   }
-  for (int grade = 0; is_fused && grade < TS_GRADES; grade++) q->offsets[grade * q->rows + r] = 0;
-  for (int i = 0; is_fused && i < code->group_count; i++) {
+  for (int grade = 0; has_bytes && grade < TS_GRADES; grade++) q->offsets[grade * q->rows + r] = 0;
+  for (int i = 0; has_bytes && i < code->group_count; i++) {
     const ts_code_group *g = &code->groups[i];
     if (g->grade == TS_GRADES) continue;
     int32_t sum = 0;
@@ -142,39 +142,29 @@ INLINE void change_basis(const int R, const ts_code *code, int64_t stride, const
   }
 }
 
-/* R rows in the code's basis: y[R][TS_MAX_DIM]. */
-INLINE void to_basis(const int R, const ts_code *code, int64_t stride, const float *query, float *y) {
-  if (code->query) {
-    change_basis(R, code, stride, query, y);
-    return;
-  }
+/* R rows from row `first` on, in the form of the code. */
+INLINE void take_rows(const int R, const ts_code *code, const ts_turn_table *turn, int64_t first,
+                      const ts_coded_query *q) {
+  const int has_bytes = TS_FUSES && code->coding == TS_CODING_TOKENS;
+  const float *query = q->query + first * q->stride;
+  float y[FOLD_ROWS * TS_MAX_DIM];
+  if (code->query) change_basis(R, code, q->stride, query, y);
   for (int r = 0; r < R; r++) {
     float *row = y + r * TS_MAX_DIM;
-    memcpy(row, query + r * stride, (size_t)stride * sizeof *row);
-    if (code->coding != TS_CODING_CHANNELS) hadamard(code, row, 0);
+    if (!code->query) {
+      memcpy(row, query + r * q->stride, (size_t)q->stride * sizeof *row);
+      if (code->coding != TS_CODING_CHANNELS) hadamard(code, row, 0);
+    }
+    for (int i = 0; i < code->dim; i++) row[i] *= code->unit[i];
+    grade_query(code, row, first + r, has_bytes, q);
+    if (code->turn) prepare_turn(code, turn, first + r, q);
   }
 }
 
 void TS(code_query)(const ts_code *code, const ts_turn_table *turn, ts_coded_query *q) {
-  const int is_fused = TS_FUSES && q->rows <= TS_FUSED_ROWS;
   if (code->turn) find_turning(code, turn, q);
-  for (int64_t first = 0; first < q->rows; first += FOLD_ROWS) {
-    const float *query = q->query + first * q->stride;
-    const int64_t left = q->rows - first, count = left < FOLD_ROWS ? left : FOLD_ROWS;
-    float y[FOLD_ROWS * TS_MAX_DIM];
-    switch (count) {
-      case 1: to_basis(1, code, q->stride, query, y); break;
-      case 2: to_basis(2, code, q->stride, query, y); break;
-      case 3: to_basis(3, code, q->stride, query, y); break;
-      default: to_basis(FOLD_ROWS, code, q->stride, query, y); break;
-    }
-    for (int64_t r = 0; r < count; r++) {
-      float *row = y + r * TS_MAX_DIM;
-      for (int i = 0; i < code->dim; i++) row[i] *= code->unit[i];
-      grade_query(code, row, first + r, is_fused, q);
-      if (code->turn) prepare_turn(code, turn, first + r, q);
-    }
-  }
+#define TAKE_ROWS(R) take_rows(R, code, turn, r, q)
+  EACH_FOLD(q->rows, TAKE_ROWS)
 }
 
 void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t stride) {
@@ -183,7 +173,7 @@ void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t str
 
 /* The integers of R rows of weights, from row `first` on. */
 INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t first,
-                       const float *weights, const float *token_scale, int is_fused,
+                       const float *weights, const float *token_scale, int has_bytes,
                        ts_coded_scratch *s) {
   float scaled[FOLD_ROWS * TOKENS], largest[LANES] = {0};
   vf most[FOLD_ROWS];
@@ -203,7 +193,7 @@ INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t f
     UNROLL for (int r = 0; r < R; r++) {
       int64_t at = grade * rows + first + r;
       s->weight_scale[at] = step[r];
-      if (is_fused && grade != TS_FINE) {
+      if (has_bytes && grade != TS_FINE) {
         to_bytes(scaled + r * TOKENS, TOKENS, vf_all(inverse[r]), s->weight_bytes + at * TOKENS);
       } else {
         to_levels(scaled + r * TOKENS, TOKENS, vf_all(inverse[r]), s->weights + at * TOKENS);
@@ -213,13 +203,7 @@ INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t f
 }
 
 void TS(code_weights)(const ts_code *code, int64_t rows, const float *weights,
-                      const float *token_scale, int is_fused, ts_coded_scratch *s) {
-  for (int64_t r = 0; r < rows; r += FOLD_ROWS) {
-    switch (rows - r) {
-      case 1: weigh_rows(1, code, rows, r, weights, token_scale, is_fused, s); break;
-      case 2: weigh_rows(2, code, rows, r, weights, token_scale, is_fused, s); break;
-      case 3: weigh_rows(3, code, rows, r, weights, token_scale, is_fused, s); break;
-      default: weigh_rows(FOLD_ROWS, code, rows, r, weights, token_scale, is_fused, s); break;
-    }
-  }
+                      const float *token_scale, int has_bytes, ts_coded_scratch *s) {
+#define WEIGH_ROWS(R) weigh_rows(R, code, rows, r, weights, token_scale, has_bytes, s)
+  EACH_FOLD(rows, WEIGH_ROWS)
 }
