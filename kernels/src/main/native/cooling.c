@@ -81,6 +81,7 @@ static void take_cold(ts_decoder *d, ts_arena *arena, ts_scratch *s) {
   c->coded.weights = ts_take(arena, TS_GRADES * rows * TS_BLOCK_TOKENS, sizeof(int16_t));
   c->coded.weight_bytes = ts_take(arena, TS_GRADES * rows * TS_BLOCK_TOKENS, sizeof(uint8_t));
   c->coded.weight_scale = ts_take(arena, TS_GRADES * rows, sizeof(float));
+  c->coded.weight_sums = ts_take(arena, TS_GRADES * rows, sizeof(int32_t));
   for (int32_t form = 0; form < d->rule.forms; form++) {
     c->queries[form] = (ts_coded_query){
         .levels = ts_take(arena, rows * dim, sizeof(int16_t)),

@@ -6,11 +6,10 @@
 #include "coded.h"
 #include "simd.h"
 
-/* With 512 bits, products of 16 bits are so cheap that bytes do not pay. */
-#define TS_FUSES (TS_LEVEL == 2)
+#define TS_FUSES (TS_LEVEL >= 2)
 enum { TS_FUSED_ROWS = 6 };
 
-/* Levels of keys are looked up as levels + offset, so that they are unsigned; those of eight bits are not
+/* Levels are looked up as levels + offset where they are to be unsigned; those of eight bits are not
  * looked up. What that adds to a sum of products is known before. */
 #define TS_OFFSET(width) ((width) == TS_BYTE_WIDTH ? 0 : (width) > TS_SMALL_WIDTH ? 128 : 64)
 

@@ -37,6 +37,18 @@ INLINE void to_levels(const float *x, int count, vf inverse, int16_t *levels) {
   }
 }
 
+#if TS_LEVEL == 3
+/* The low bytes of the lanes. */
+INLINE __m128i narrowed(vi x) {
+#ifdef TS_EMULATE_AVX512
+  typedef int8_t vc __attribute__((vector_size(16)));
+  return (__m128i)__builtin_convertvector(x, vc);
+#else
+  return _mm512_cvtepi32_epi8((__m512i)x);
+#endif
+}
+#endif
+
 /* The same as bytes, each quad in the order of a level stream. */
 INLINE void to_bytes(const float *x, int count, vf inverse, uint8_t *bytes) {
 #if TS_LEVEL == 2
@@ -52,6 +64,12 @@ INLINE void to_bytes(const float *x, int count, vf inverse, uint8_t *bytes) {
     __m256i all = _mm256_shuffle_epi8(_mm256_packs_epi16(low, high), quads);
     all = _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     memcpy(bytes + i, &all, count - i < 32 ? 16 : 32);
+  }
+#elif TS_LEVEL == 3
+  const __m128i quads = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+  for (int i = 0; i < count; i += LANES) {
+    __m128i level = narrowed(rounded(vf_load(x + i) * inverse));
+    _mm_storeu_si128((__m128i *)(bytes + i), _mm_shuffle_epi8(level, quads));
   }
 #else
   for (int i = 0; i < count; i += LANES) {

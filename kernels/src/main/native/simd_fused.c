@@ -4,34 +4,30 @@
 #if TS_FUSES
 
 enum { TOKENS = TS_BLOCK_TOKENS };
-enum { QUAD_BYTES = CHUNK / 8 }; /* of a quad of channels with 64 tokens, for each bit */
+enum {
+  QUAD_BYTES = CHUNK / 8,         /* of a quad of channels with 64 tokens, for each bit */
+  PASSES = TOKENS / LANES / WIDE, /* over a run of keys */
+};
 
-INLINE vb pair_of(const int16_t *p) {
+INLINE vw pair_of(const int16_t *p) {
   int32_t pair;
   memcpy(&pair, p, sizeof pair);
-  return _mm256_set1_epi32(pair);
+  return vw_quad(pair);
 }
 
-/* The sum is to stay in its register, as in add_pairs. */
-INLINE vb add_dot(vb sum, vb a, vb b) {
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-  __asm__("" : "+x"(sum));
-  return sum;
-}
-
-/* Whether products are of 16 bits: of codes that have that grade whatever the other groups have. */
-INLINE int is_fine(const int width) { return width > TS_BYTES_WIDTH; }
-
-/* sum[r][v] += a quad's products: R rows of four elements of 16 bits with WIDE vectors of eight lanes. */
-INLINE void multiply_pairs(const int R, const int width, const int16_t *a, int64_t a_stride,
-                           const vb *levels, vb (*sum)[WIDE]) {
+/* sum[r][v] += a quad's products, or those of VALUE_QUADS quads: R rows of four elements of 16 bits with
+ * WIDE vectors of lanes. */
+INLINE void multiply_pairs(const int R, const int width, const int is_key, const int16_t *a,
+                           int64_t a_stride, vw (*levels)[2], vw (*sum)[WIDE]) {
   UNROLL for (int v = 0; v < WIDE; v++) {
-    vb first = TS_OFFSET(width) ? _mm256_and_si256(levels[v], _mm256_set1_epi16(0xff))
-                                : vb_first_pairs(levels[v]);
-    vb last = TS_OFFSET(width) ? _mm256_srli_epi16(levels[v], 8) : vb_last_pairs(levels[v]);
+    vw level = levels[v][0];
+    vw first = TS_OFFSET(width) ? vw_even_bytes(level) : vw_first_pairs(level);
+    vw last = TS_OFFSET(width) ? vw_odd_bytes(level) : vw_last_pairs(level);
+    const int quad = is_key ? 0 : v / VALUE_VECTORS;
     UNROLL for (int r = 0; r < R; r++) {
-      sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride), first);
-      sum[r][v] = add_dot(sum[r][v], pair_of(a + r * a_stride + 2), last);
+      const int16_t *x = a + r * a_stride + quad * QUAD;
+      sum[r][v] = add_dot(sum[r][v], pair_of(x), first);
+      sum[r][v] = add_dot(sum[r][v], pair_of(x + 2), last);
     }
   }
 }
@@ -53,30 +49,30 @@ typedef struct {
 
 /* The products of one run for the tokens of vectors n and n + 1. */
 INLINE void score_pass(const int R, const int width, const int n, const key_run *run,
-                       const vb *tables) {
+                       const vw *tables) {
   const uint8_t *codes = run->codes, *ahead = run->next, *bytes = run->bytes;
   const int16_t *pairs = run->levels;
   const int64_t count = run->count, stride = run->stride;
   const int K = quads_of(width);
   int32_t *sums = run->sums + n * LANES;
-  vb sum[TS_FUSED_ROWS][WIDE];
+  vw sum[TS_FUSED_ROWS][WIDE];
   UNROLL for (int r = 0; r < R; r++) {
     UNROLL for (int v = 0; v < WIDE; v++) {
-      sum[r][v] = run->is_first ? _mm256_setzero_si256() : vb_load(sums + r * TOKENS + v * LANES);
+      sum[r][v] = run->is_first ? vw_zero() : vw_load(sums + r * TOKENS + v * LANES);
     }
   }
   for (int64_t quad = 0, quads = run->channels / QUAD; quad < quads; quad += K) {
     /* The next tile's lines, spread over the passes. */
-    if (n / WIDE * 64 < K * width * QUAD_BYTES) {
-      __builtin_prefetch(ahead + quad * width * QUAD_BYTES + n / WIDE * 64);
+    UNROLL for (int i = n / WIDE * 64; i < K * width * QUAD_BYTES; i += PASSES * 64) {
+      __builtin_prefetch(ahead + quad * width * QUAD_BYTES + i);
     }
-    vb levels[2][WIDE];
+    vw levels[WIDE][2];
     UNROLL for (int k = 0; k < K; k++) {
       ts_planes planes = planes_of(codes, width, count, quad + k);
-      UNROLL for (int v = 0; v < WIDE; v++) levels[k][v] = levels_of(planes, width, n + v, tables);
+      UNROLL for (int v = 0; v < WIDE; v++) levels[v][k] = vw_levels(planes, width, n + v, tables);
     }
     if (is_fine(width)) {
-      multiply_pairs(R, width, pairs + quad * QUAD, stride, levels[0], sum);
+      multiply_pairs(R, width, 1, pairs + quad * QUAD, stride, levels, sum);
     } else {
       multiply_bytes(R, K, 1, bytes + quad * QUAD, stride, levels, sum);
     }
@@ -93,7 +89,7 @@ INLINE void score_pass(const int R, const int width, const int n, const key_run 
 }
 
 INLINE void score_run(const int R, const int width, const key_run *run) {
-  vb tables[4];
+  vw tables[4];
   load_tables(run->group, TS_OFFSET(width), tables);
   UNROLL for (int n = 0; n < TOKENS / LANES; n += WIDE) score_pass(R, width, n, run, tables);
 }
@@ -154,30 +150,30 @@ void TS(fused_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_q
 
 /* ---- values ---- */
 
-/* A group of 16 channels: a chunk has four quads of tokens, each of two vectors of channels. */
+/* A group of 16 channels: a chunk has four quads of tokens, each of VALUE_VECTORS vectors of channels. */
 INLINE void mix_group(const int R, const int width, const ts_code_group *g,
-                      const uint8_t *codes, const ts_coded_scratch *s, vb (*sum)[WIDE],
+                      const uint8_t *codes, const ts_coded_scratch *s, vw (*sum)[WIDE],
                       const uint8_t *next) {
   const int16_t *weights = s->weights + g->grade * R * TOKENS;
   const uint8_t *bytes = s->weight_bytes + g->grade * R * TOKENS;
   const int K = quads_of(width);
-  vb tables[4];
-  load_tables(g, is_fine(width) ? TS_OFFSET(width) : 0, tables);
+  vw tables[4];
+  load_tables(g, value_offset(width), tables);
   for (int64_t chunk = 0; chunk < TS_GROUP_CHANNELS * TOKENS / CHUNK; chunk++) {
     ts_planes planes = planes_of(codes, width, TS_GROUP_CHANNELS * TOKENS, chunk);
     for (int64_t i = 0; i < width * (CHUNK / 8); i += 64) {
       __builtin_prefetch(next + chunk * width * (CHUNK / 8) + i);
     }
-    UNROLL for (int n = 0; n < CHUNK / UNIT; n += K * WIDE) {
-      vb levels[2][WIDE];
+    UNROLL for (int n = 0; n < CHUNK / VECTOR_BYTES; n += K * WIDE) {
+      vw levels[WIDE][2];
       UNROLL for (int k = 0; k < K; k++) {
         UNROLL for (int v = 0; v < WIDE; v++) {
-          levels[k][v] = levels_of(planes, width, n + k * WIDE + v, tables);
+          levels[v][k] = vw_levels(planes, width, n + k * WIDE + v, tables);
         }
       }
-      const int64_t token = chunk * (CHUNK / UNIT / WIDE * QUAD) + n / WIDE * QUAD;
+      const int64_t token = chunk * (CHUNK / TS_GROUP_CHANNELS) + n / VALUE_VECTORS * QUAD;
       if (is_fine(width)) {
-        multiply_pairs(R, width, weights + token, TOKENS, levels[0], sum);
+        multiply_pairs(R, width, 0, weights + token, TOKENS, levels, sum);
       } else {
         multiply_bytes(R, K, 0, bytes + token, TOKENS, levels, sum);
       }
@@ -185,23 +181,12 @@ INLINE void mix_group(const int R, const int width, const ts_code_group *g,
   }
 }
 
-/* What the offset of fine levels takes from a row's sums. */
-INLINE vb against_offset(const int16_t *weights, const int width) {
-  int32_t sum = 0;
-  for (int t = 0; t < TOKENS; t++) sum += weights[t];
-  return _mm256_set1_epi32(-TS_OFFSET(width) * sum);
-}
-
 /* out = out * decay + the products with one group. */
 INLINE void mix_and_add(const int R, const int width, const ts_code_group *g,
                         const uint8_t *codes, const ts_coded_scratch *s, const uint8_t *next,
                         const value_place *to) {
-  vb sum[TS_FUSED_ROWS][WIDE];
-  UNROLL for (int r = 0; r < R; r++) {
-    int has_offset = is_fine(width) && TS_OFFSET(width);
-    vb start = has_offset ? against_offset(s->weights + r * TOKENS, width) : _mm256_setzero_si256();
-    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = start;
-  }
+  vw sum[TS_FUSED_ROWS][WIDE];
+  start_values(R, width, s->weight_sums + g->grade * R, sum);
   mix_group(R, width, g, codes, s, sum, next);
   finish_values(R, 0, to, sum);
 }

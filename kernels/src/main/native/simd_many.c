@@ -5,18 +5,21 @@
 #if TS_FUSES
 
 enum { TOKENS = TS_BLOCK_TOKENS };
-enum { VECTORS = TOKENS / LANES, QUAD_BYTES = VECTORS * UNIT }; /* of a quad of channels, unpacked */
+enum {
+  QUAD_BYTES = TOKENS * QUAD, /* of a quad of channels, unpacked */
+  VALUE_BYTES = WIDE * VECTOR_BYTES, /* of VALUE_QUADS quads of tokens of a group, unpacked */
+};
 
 INLINE void open_width(const ts_code_group *g, const int width, int is_key, const uint8_t *codes,
                        uint8_t *levels) {
   const int64_t count = (int64_t)g->channels * TOKENS;
-  vb tables[4];
-  load_tables(g, is_key ? TS_OFFSET(width) : 0, tables);
+  vw tables[4];
+  load_tables(g, is_key ? TS_OFFSET(width) : value_offset(width), tables);
   for (int64_t chunk = 0; chunk < count / CHUNK; chunk++, levels += CHUNK) {
     ts_planes planes = planes_of(codes, width, count, chunk);
-    UNROLL for (int n = 0; n < CHUNK / UNIT; n++) {
-      vb level = levels_of(planes, width, n, tables);
-      memcpy(levels + n * UNIT, &level, sizeof level);
+    UNROLL for (int n = 0; n < CHUNK / VECTOR_BYTES; n++) {
+      vw level = vw_levels(planes, width, n, tables);
+      memcpy(levels + n * VECTOR_BYTES, &level, sizeof level);
     }
   }
 }
@@ -32,22 +35,18 @@ static void open_group(const ts_code_group *g, int is_key, const uint8_t *codes,
   }
 }
 
-/* sum[r][v] += the products of R rows with `quads` quads, K of them at once. */
+/* sum[r][v] += the products of R rows with `quads` quads of keys, or of values, K of them at once. */
 INLINE void multiply_quads(const int R, const int K, const int is_key, int64_t quads,
-                           const uint8_t *levels, const int64_t step, const uint8_t *a,
-                           int64_t a_stride, vb (*sum)[WIDE]) {
-  for (int64_t quad = 0; quad < quads; quad += K, levels += K * step, a += K * QUAD) {
-    vb column[2][WIDE];
+                           const uint8_t *levels, const uint8_t *a, int64_t a_stride,
+                           vw (*sum)[WIDE]) {
+  const int64_t bytes = is_key ? QUAD_BYTES : VALUE_BYTES;
+  const int step = is_key ? K : K * VALUE_QUADS;
+  for (int64_t quad = 0; quad < quads; quad += step, levels += K * bytes, a += step * QUAD) {
+    vw column[WIDE][2];
     UNROLL for (int k = 0; k < K; k++) {
-      UNROLL for (int v = 0; v < WIDE; v++) column[k][v] = vb_load(levels + k * step + v * UNIT);
+      UNROLL for (int v = 0; v < WIDE; v++) column[v][k] = vw_load(levels + k * bytes + v * VECTOR_BYTES);
     }
     multiply_bytes(R, K, is_key, a, a_stride, column, sum);
-  }
-}
-
-INLINE void clear_sums(const int R, vb (*sum)[WIDE]) {
-  UNROLL for (int r = 0; r < R; r++) {
-    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = _mm256_setzero_si256();
   }
 }
 
@@ -70,14 +69,16 @@ typedef struct {
 
 INLINE void score_rows(const int R, int64_t row, const int token, const key_bytes *k) {
   const uint8_t *levels = k->levels + token * QUAD, *a = k->bytes + row * k->stride;
-  vb sum[FOLD_ROWS][WIDE];
-  clear_sums(R, sum);
+  vw sum[FOLD_ROWS][WIDE];
+  UNROLL for (int r = 0; r < R; r++) {
+    UNROLL for (int v = 0; v < WIDE; v++) sum[r][v] = vw_zero();
+  }
   for (int i = 0; i < k->spans; i++) {
     int64_t quads = k->span[i].quads;
     if (k->span[i].at_once == 2) {
-      multiply_quads(R, 2, 1, quads, levels, QUAD_BYTES, a, k->stride, sum);
+      multiply_quads(R, 2, 1, quads, levels, a, k->stride, sum);
     } else {
-      multiply_quads(R, 1, 1, quads, levels, QUAD_BYTES, a, k->stride, sum);
+      multiply_quads(R, 1, 1, quads, levels, a, k->stride, sum);
     }
     levels += quads * QUAD_BYTES;
     a += quads * QUAD;
@@ -115,15 +116,18 @@ void TS(many_scores)(const ts_code *code, const uint8_t *tile, const ts_coded_qu
 
 /* ---- values ---- */
 
-INLINE void mix_rows(const int R, int64_t row, int at_once, const uint8_t *levels,
-                     const uint8_t *weights, const value_place *to) {
-  const uint8_t *a = weights + row * TOKENS;
-  vb sum[FOLD_ROWS][WIDE];
-  clear_sums(R, sum);
-  if (at_once == 2) {
-    multiply_quads(R, 2, 0, TOKENS / QUAD, levels, WIDE * UNIT, a, TOKENS, sum);
+INLINE void mix_rows(const int R, int64_t row, const ts_code_group *g, const uint8_t *levels,
+                     const ts_coded_scratch *s, int64_t rows, const value_place *to) {
+  const int64_t at = g->grade * rows + row;
+  const uint8_t *a = s->weight_bytes + at * TOKENS;
+  const int width = g->levels.width;
+  vw sum[FOLD_ROWS][WIDE];
+  if (width <= TS_SMALL_WIDTH) {
+    start_values(R, TS_SMALL_WIDTH, s->weight_sums + at, sum);
+    multiply_quads(R, quads_of(TS_SMALL_WIDTH), 0, TOKENS / QUAD, levels, a, TOKENS, sum);
   } else {
-    multiply_quads(R, 1, 0, TOKENS / QUAD, levels, WIDE * UNIT, a, TOKENS, sum);
+    start_values(R, TS_BYTES_WIDTH, s->weight_sums + at, sum);
+    multiply_quads(R, quads_of(TS_BYTES_WIDTH), 0, TOKENS / QUAD, levels, a, TOKENS, sum);
   }
   finish_values(R, row, to, sum);
 }
@@ -131,11 +135,9 @@ INLINE void mix_rows(const int R, int64_t row, int at_once, const uint8_t *level
 void TS(many_values)(const ts_code *code, const ts_code_group *g, const uint8_t *tile, int64_t rows,
                      const float *decay, float *out, int64_t stride, ts_coded_scratch *s) {
   uint8_t *levels = (uint8_t *)s->pairs;
-  const uint8_t *weights = s->weight_bytes + g->grade * rows * TOKENS;
-  const int at_once = quads_of(g->levels.width);
   const value_place to = value_place_of(code, g, rows, s, decay, out, stride);
   open_group(g, 0, tile + g->at, levels);
-#define MIX_ROWS(R) mix_rows(R, r, at_once, levels, weights, &to)
+#define MIX_ROWS(R) mix_rows(R, r, g, levels, s, rows, &to)
   EACH_FOLD(rows, MIX_ROWS)
 }
 

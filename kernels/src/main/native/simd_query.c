@@ -1,7 +1,7 @@
 /* Queries and weights as integers, in the basis of a code. */
 #include <math.h>
 
-#include "fused.h"
+#include "products.h"
 #include "quantise.h"
 
 enum { TOKENS = TS_BLOCK_TOKENS };
@@ -171,6 +171,29 @@ void TS(code_restore)(const ts_code *code, int64_t rows, float *out, int64_t str
   for (int64_t r = 0; r < rows; r++) hadamard(code, out + r * stride, 1);
 }
 
+#if TS_FUSES
+/* The sums of R rows' integers, from row `at` on, where levels have an offset. */
+INLINE void sum_weights(const int R, const ts_code *code, int grade, int64_t at,
+                        ts_coded_scratch *s) {
+  const int is_fine_grade = grade == TS_FINE;
+  if (is_fine_grade ? code->is_bytes : VALUES_ARE_SIGNED) return;
+  vf lanes[FOLD_ROWS];
+  float sums[FOLD_ROWS]; /* exact: of 64 integers of 16 bits */
+  UNROLL for (int r = 0; r < R; r++) {
+    const int16_t *weights = s->weights + (at + r) * TOKENS;
+    const vw bytes = vw_load(s->weight_bytes + (at + r) * TOKENS), one = vw_quad(0x01010101);
+    vw sum = vw_zero();
+    for (int t = 0; is_fine_grade && t < TOKENS; t += VECTOR_BYTES / 2) {
+      sum = add_dot(sum, vw_load(weights + t), vw_quad(0x00010001));
+    }
+    if (!is_fine_grade) sum = add_quads(1, 1, sum, &bytes, &one);
+    lanes[r] = __builtin_convertvector((vi)sum, vf);
+  }
+  vf_sums(R, lanes, sums);
+  UNROLL for (int r = 0; r < R; r++) s->weight_sums[at + r] = (int32_t)sums[r];
+}
+#endif
+
 /* The integers of R rows of weights, from row `first` on. */
 INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t first,
                        const float *weights, const float *token_scale, int has_bytes,
@@ -199,6 +222,9 @@ INLINE void weigh_rows(const int R, const ts_code *code, int64_t rows, int64_t f
         to_levels(scaled + r * TOKENS, TOKENS, vf_all(inverse[r]), s->weights + at * TOKENS);
       }
     }
+#if TS_FUSES
+    if (has_bytes) sum_weights(R, code, grade, grade * rows + first, s);
+#endif
   }
 }
 
