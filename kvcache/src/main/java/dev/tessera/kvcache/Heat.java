@@ -2,7 +2,10 @@ package dev.tessera.kvcache;
 
 /// How much attention a block gets: a sum that halves every [#HALF_LIFE] steps, brought up to date
 /// when it is looked at. Attention of all sequences that share the block adds up.
-final class Heat {
+public final class Heat {
+
+  /// Of so many steps one is measured.
+  public static final int MEASURED_STEPS = 8;
 
   /// Steps in which what was added loses half its weight.
   static final int HALF_LIFE = 128;
@@ -16,19 +19,22 @@ final class Heat {
   private long movedAt;
   private float whenMoved;
 
+  /// That of a block which has not begun: none.
+  public Heat() {}
+
   /// @param step counts up
-  float at(long step) {
+  public float at(long step) {
     return (float) (value * Math.pow(2, (at - step) / (double) HALF_LIFE));
   }
 
   /// Starts anew, as that of a block that is just being computed.
-  void begin(long step) {
+  public void begin(long step) {
     value = UNKNOWN;
     at = step;
     movedAt = step;
   }
 
-  void add(float amount, long step) {
+  public void add(float amount, long step) {
     value = at(step) + amount;
     at = step;
   }

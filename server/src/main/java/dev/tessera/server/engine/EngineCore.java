@@ -6,6 +6,7 @@ import dev.tessera.kernels.SampleRequest;
 import dev.tessera.kernels.StepBatch;
 import dev.tessera.kvcache.CachePicture;
 import dev.tessera.kvcache.Cooling;
+import dev.tessera.kvcache.Heat;
 import dev.tessera.kvcache.KvCache;
 import dev.tessera.kvcache.KvStats;
 import dev.tessera.kvcache.SequenceCache;
@@ -21,9 +22,6 @@ import org.jspecify.annotations.Nullable;
 /// Everything mutable of the engine, without its thread: a step schedules, computes, samples and
 /// hands out. One thread uses it; with a fake [ModelRunner] and a fake clock it is a simulation.
 final class EngineCore {
-
-  /// One step of so many is asked what attention blocks get, where that is of use.
-  private static final int MASS_STEPS = 8;
 
   private final int groups;
   private final KvCache cache;
@@ -135,7 +133,7 @@ final class EngineCore {
               .formatted(scheduler.running().size(), scheduler.waitingCount(), cache.stats()));
     }
     noteFirstSchedules(plan, start);
-    boolean measuresMass = cache.byTemperature() && steps % MASS_STEPS == 0;
+    boolean measuresMass = cache.byTemperature() && steps % Heat.MEASURED_STEPS == 0;
     StepBatch batch = batches.batch(plan, cache.takeCoolings(), measuresMass);
     List<SampleRequest> requests = batches.sampleRequests(plan);
     long submitted = clock.getAsLong();

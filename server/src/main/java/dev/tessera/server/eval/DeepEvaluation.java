@@ -142,7 +142,11 @@ final class DeepEvaluation implements AutoCloseable {
   }
 
   /// @param rows of the first text, as the policy predicted them
-  Deeper measure(CooledForms forms, List<RowDifference> rows, List<Deeper.Task> tasks) {
+  Deeper measure(
+      CooledForms forms,
+      List<RowDifference> rows,
+      List<Deeper.Task> tasks,
+      Deeper.@Nullable Orders orders) {
     int worst = 0;
     double least = 1;
     for (int layer = 0; layer < spec.layers().size(); layer++) {
@@ -161,6 +165,7 @@ final class DeepEvaluation implements AutoCloseable {
           worst,
           tasks,
           drift(reader),
+          orders,
           resumes(session, reader, forms, rows));
     }
   }

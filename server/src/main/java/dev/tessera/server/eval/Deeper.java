@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 /// @param worstLayer where that is
 /// @param tasks other things to be found than facts
 /// @param drift of texts that the model writes itself
+/// @param orders what it costs that half of what may cool does; null where texts are too short
 /// @param resumes whether a sequence whose forms were carried into another session, without the
 ///   exact tiles that no query reads, goes on with the same bits; null where that was not tried
 public record Deeper(
@@ -19,6 +20,7 @@ public record Deeper(
     int worstLayer,
     List<Task> tasks,
     Drift drift,
+    @Nullable Orders orders,
     @Nullable Boolean resumes) {
 
   /// @param found items that both find
@@ -35,4 +37,11 @@ public record Deeper(
   /// @param divergence mean in each quarter, of exact tiles reading what was written
   public record Drift(
       int prompts, int tokens, double same, double matched, double told, List<Double> divergence) {}
+
+  /// Mean divergence of texts whose past was exact up to the rows that count, all but the tasks.
+  ///
+  /// @param all where everything that may cool has
+  /// @param byAge where its older half has
+  /// @param byHeat where the half has that got less attention
+  public record Orders(double all, double byAge, double byHeat) {}
 }

@@ -109,6 +109,7 @@ final class Evaluation implements AutoCloseable {
     Boolean invariant = null;
     List<RowDifference> first = List.of();
     List<Deeper.Task> tasks = new ArrayList<>();
+    Deeper.Orders orders = null;
     try (DecoderSession session = backend.load(spec, weights, limits, share -> {})) {
       session.cool(forms);
       var reader = new TeacherForcing(session, forms);
@@ -125,6 +126,10 @@ final class Evaluation implements AutoCloseable {
       if (triesChunks) {
         invariant = read(reader, 0, ODD_CHUNK).equals(first);
       }
+      if (deep != null) {
+        List<EvaluationText> untasked = texts.subList(0, texts.size() - tasks.size());
+        orders = new CoolingOrders(session, forms, this::differences).measure(untasked);
+      }
     }
     PolicyResult.Storage storage = PolicyResult.Storage.of(forms);
     return new PolicyResult(
@@ -134,7 +139,7 @@ final class Evaluation implements AutoCloseable {
         storage.tokensPerGiB(),
         gathering.result(),
         invariant,
-        deep == null ? null : deep.measure(forms, first, tasks),
+        deep == null ? null : deep.measure(forms, first, tasks, orders),
         (System.nanoTime() - start) / 1e9);
   }
 
@@ -146,27 +151,23 @@ final class Evaluation implements AutoCloseable {
   }
 
   private List<RowDifference> read(TeacherForcing reader, int index, int chunk) {
-    EvaluationText text = texts.get(index);
-    long first = rowsBefore(index);
-    var differences = new @Nullable RowDifference[text.rows().length];
-    reader.read(
-        text,
-        chunk,
-        (row, logits) ->
-            IntStream.range(row, row + logits.length)
-                .parallel()
-                .forEach(
-                    i ->
-                        differences[i] =
-                            RowDifference.of(
-                                exact.get(first + i),
-                                logits[i - row],
-                                text.tokens()[text.rows()[i] + 1])));
     List<RowDifference> all = new ArrayList<>();
-    for (RowDifference difference : differences) {
-      all.add(java.util.Objects.requireNonNull(difference));
-    }
+    reader.read(
+        texts.get(index), chunk, (row, logits) -> all.addAll(differences(index, row, logits)));
     return all;
+  }
+
+  private List<RowDifference> differences(int index, int row, float[][] logits) {
+    EvaluationText text = texts.get(index);
+    long first = rowsBefore(index) + (long) row;
+    return IntStream.range(0, logits.length)
+        .parallel()
+        .mapToObj(
+            i -> {
+              int target = text.tokens()[text.rows()[row + i] + 1];
+              return RowDifference.of(exact.get(first + i), logits[i], target);
+            })
+        .toList();
   }
 
   @Override

@@ -64,7 +64,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
   }
 
   public static final String DEEPER_HEADER =
-      "%-34s %9s %14s %-24s %5s %7s %9s %36s %8s"
+      "%-34s %9s %14s %-24s %5s %7s %9s %36s %28s %8s"
           .formatted(
               "policy",
               "frozen",
@@ -74,13 +74,14 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
               "matched",
               "told",
               "KLD of what it writes, by quarters",
+              "all cold, half: age, heat",
               "resumes");
 
   /// The rest of the protocol.
   public static String deeperLine(PolicyResult result, Deeper d) {
     return String.format(
         Locale.ROOT,
-        "%-34s %9.5f %8.5f (%3d) %-24s %5.0f %6.1f%% %9.5f %36s %8s",
+        "%-34s %9.5f %8.5f (%3d) %-24s %5.0f %6.1f%% %9.5f %36s %28s %8s",
         result.policy(),
         d.frozen(),
         d.correlation(),
@@ -93,12 +94,17 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
         d.drift().same(),
         100 * d.drift().matched(),
         d.drift().told(),
-        String.join(
-            " ",
-            d.drift().divergence().stream()
-                .map(value -> String.format(Locale.ROOT, "%8.5f", value))
-                .toList()),
+        figures(d.drift().divergence()),
+        d.orders() == null
+            ? "-"
+            : figures(List.of(d.orders().all(), d.orders().byAge(), d.orders().byHeat())),
         d.resumes() == null ? "-" : d.resumes() ? "yes" : "NO");
+  }
+
+  private static String figures(List<Double> divergences) {
+    return String.join(
+        " ",
+        divergences.stream().map(value -> String.format(Locale.ROOT, "%8.5f", value)).toList());
   }
 
   public String json() {
@@ -159,6 +165,12 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
     drift.put("matched", deeper.drift().matched());
     drift.put("kld_told", deeper.drift().told());
     deeper.drift().divergence().forEach(drift.putArray("kld")::add);
+    if (deeper.orders() != null) {
+      ObjectNode orders = node.putObject("kld_cold");
+      orders.put("all", deeper.orders().all());
+      orders.put("older_half", deeper.orders().byAge());
+      orders.put("less_heard_half", deeper.orders().byHeat());
+    }
     if (deeper.resumes() != null) {
       node.put("resumes", deeper.resumes());
     }

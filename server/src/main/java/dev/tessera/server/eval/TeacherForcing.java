@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /// Lets a decoder read texts, one after the other, in steps, cooling blocks as its rule says: what
 /// the cooled past does to a token flows into the keys and values that later tokens read.
@@ -48,6 +49,13 @@ final class TeacherForcing {
     void stored(int first, int last);
   }
 
+  /// Hears what attention a step's query gave to the blocks of a group, from 0 to 1 each.
+  @FunctionalInterface
+  interface MassListener {
+
+    void mass(int step, int group, float[] shares);
+  }
+
   /// Tokens of a text that are read, the ones before being in the session already.
   ///
   /// @param made the coolest form of each block of the text so far, which is kept up to date
@@ -69,6 +77,19 @@ final class TeacherForcing {
 
   /// Reads a part of a text.
   void read(EvaluationText text, Part part, int chunk, Listener listener, StepListener steps) {
+    read(text, part, chunk, null, listener, steps);
+  }
+
+  /// Reads a part of a text in steps whose queries read blocks in the forms that are named.
+  ///
+  /// @param named `[groups][blocks]`, exact where there are no more of them; null where age decides
+  void read(
+      EvaluationText text,
+      Part part,
+      int chunk,
+      int @Nullable [][] named,
+      Listener listener,
+      StepListener steps) {
     int[] made = part.made;
     int watched = (int) Arrays.stream(text.rows()).filter(row -> row < part.from).count();
     for (int at = part.from; at < part.to; at += chunk) {
@@ -79,7 +100,7 @@ final class TeacherForcing {
               .filter(row -> row >= first && row < first + tokens.length)
               .map(row -> row - first)
               .toArray();
-      session.submit(batch(tokens, at, rows, made));
+      session.submit(batch(tokens, at, rows, made, named, false));
       session.await();
       if (rows.length > 0) {
         float[][] logits = new float[rows.length][spec.vocabulary()];
@@ -104,7 +125,8 @@ final class TeacherForcing {
     int[] tokens = new int[logits.length];
     int last = text.tokens()[text.tokens().length - 1];
     for (int i = 0; i < tokens.length; i++) {
-      session.submit(batch(new int[] {last}, text.tokens().length - 1 + i, new int[1], made));
+      int at = text.tokens().length - 1 + i;
+      session.submit(batch(new int[] {last}, at, new int[1], made, null, false));
       session.await();
       session.readLogits(0, logits[i]);
       last = RowDifference.best(logits[i]);
@@ -113,7 +135,39 @@ final class TeacherForcing {
     return tokens;
   }
 
-  private StepBatch batch(int[] tokens, int position, int[] rows, int[] made) {
+  /// Reads tokens over exact tiles, each in a step of its own, and listens now and then what
+  /// attention blocks get.
+  ///
+  /// @param every so many steps
+  void hear(EvaluationText text, Part part, int every, MassListener listener) {
+    int groups = spec.kv().groups().size();
+    for (int at = part.from; at < part.to; at++) {
+      boolean measures = (at - part.from) % every == 0;
+      int[] token = {text.tokens()[at]};
+      session.submit(batch(token, at, new int[0], part.made, new int[groups][0], measures));
+      session.await();
+      for (int group = 0; measures && group < groups; group++) {
+        if (!forms.of(group).isEmpty()) {
+          listener.mass(at - part.from, group, session.attentionMass().of(group, 0));
+        }
+      }
+    }
+  }
+
+  private int form(int @Nullable [][] named, int group, int lastBlock, int block) {
+    if (named == null) {
+      return forms.form(group, lastBlock, block);
+    }
+    return block < named[group].length ? named[group][block] : BlockRef.EXACT;
+  }
+
+  private StepBatch batch(
+      int[] tokens,
+      int position,
+      int[] rows,
+      int[] made,
+      int @Nullable [][] named,
+      boolean measuresMass) {
     int lastBlock = (position + tokens.length - 1) / BLOCK;
     var tables = new StepBatch.BlockTables[spec.kv().groups().size()];
     List<StepBatch.Coolings> coolings = new ArrayList<>();
@@ -122,7 +176,7 @@ final class TeacherForcing {
       int formCount = forms.of(group).size();
       List<int[]> cooled = new ArrayList<>(); // { block, form }
       for (int block = 0; block <= lastBlock; block++) {
-        int form = forms.form(group, lastBlock, block);
+        int form = form(named, group, lastBlock, block);
         for (int next = before[block] + 1; next <= form; next++) {
           cooled.add(new int[] {block, next});
         }
@@ -133,13 +187,26 @@ final class TeacherForcing {
               cooled.stream().mapToInt(c -> c[0]).toArray(),
               cooled.stream().mapToInt(c -> BlockRef.of(BlockRef.EXACT, c[0])).toArray(),
               cooled.stream().mapToInt(c -> BlockRef.of(c[1], c[0])).toArray()));
-      tables[group] = table(lastBlock + 1, formCount, made);
+      int g = group;
+      int[] read =
+          named == null || formCount == 0
+              ? new int[0]
+              : IntStream.rangeClosed(0, lastBlock)
+                  .map(block -> form(named, g, lastBlock, block))
+                  .toArray();
+      tables[group] = table(lastBlock + 1, formCount, made, read);
     }
     return new StepBatch(
-        tokens, new int[] {0, tokens.length}, new int[] {position}, tables, rows, coolings);
+        tokens,
+        new int[] {0, tokens.length},
+        new int[] {position},
+        tables,
+        rows,
+        coolings,
+        measuresMass);
   }
 
-  private static StepBatch.BlockTables table(int blocks, int formCount, int[] made) {
+  private static StepBatch.BlockTables table(int blocks, int formCount, int[] made, int[] read) {
     int[] refs =
         IntStream.range(0, blocks).map(block -> BlockRef.of(BlockRef.EXACT, block)).toArray();
     int[][] cooled = new int[formCount][];
@@ -150,6 +217,7 @@ final class TeacherForcing {
               .map(block -> made[block] >= f ? BlockRef.of(f, block) : BlockRef.NONE)
               .toArray();
     }
-    return new StepBatch.BlockTables(new int[] {0, blocks}, new int[1], new int[1], refs, cooled);
+    return new StepBatch.BlockTables(
+        new int[] {0, blocks}, new int[1], new int[1], refs, cooled, read);
   }
 }

@@ -1,6 +1,7 @@
 package dev.tessera.server.eval;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -94,6 +95,7 @@ final class DeepEvaluationTest {
             0,
             Collections.nCopies(4, 0.0)),
         deeper.drift());
+    assertEquals(new Deeper.Orders(0, 0, 0), deeper.orders());
   }
 
   @Test
@@ -112,6 +114,10 @@ final class DeepEvaluationTest {
     Deeper deeper = deeper(planes);
     assertTrue(deeper.frozen() > 0, deeper.toString());
     assertTrue(deeper.correlation() > 0.8 && deeper.correlation() < 1, deeper.toString());
+    Deeper.Orders orders = deeper.orders();
+    assertTrue(orders != null && orders.byAge() > 0 && orders.byHeat() > 0, deeper.toString());
+    assertTrue(orders.byAge() < orders.all() && orders.byHeat() < orders.all(), orders.toString());
+    assertNotEquals(orders.byAge(), orders.byHeat(), "the same blocks cooled");
     Deeper.Drift drift = deeper.drift();
     assertTrue(drift.told() > 0, drift.toString());
     assertTrue(drift.divergence().stream().allMatch(kld -> kld > 0), drift.toString());
