@@ -9,8 +9,9 @@ import dev.tessera.server.eval.TeacherForcing.Part;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
+import java.util.stream.Stream;
 
 /// Which blocks should cool where half of those that may are enough: the oldest, or those that got
 /// the least attention, as a cache by temperature chooses.
@@ -26,6 +27,7 @@ final class CoolingOrders {
   /// Tokens that are read one by one.
   private static final int HEARD = 256;
 
+  private final List<EvaluationText> texts;
   private final TeacherForcing reader;
   private final CooledForms forms;
   private final Differences differences;
@@ -34,13 +36,19 @@ final class CoolingOrders {
   @FunctionalInterface
   interface Differences {
 
+    /// @param text which of them
     /// @param first index into the text's rows
     /// @param logits `[rows][vocabulary]`
     List<RowDifference> of(int text, int first, float[][] logits);
   }
 
   /// @param forms that were announced to the session
-  CoolingOrders(DecoderSession session, CooledForms forms, Differences differences) {
+  CoolingOrders(
+      List<EvaluationText> texts,
+      DecoderSession session,
+      CooledForms forms,
+      Differences differences) {
+    this.texts = texts;
     this.reader = new TeacherForcing(session, forms);
     this.forms = forms;
     this.differences = differences;
@@ -49,27 +57,38 @@ final class CoolingOrders {
   /// A block of a group that may cool.
   private record Candidate(int group, int block, int form, float heat) {}
 
-  /// @param texts of which those are left out in which too few blocks may cool
-  /// @return null if there are none
-  Deeper.@Nullable Orders measure(List<EvaluationText> texts) {
+  /// Continued texts and those in which something is asked for, apart: where nobody has asked yet,
+  /// attention does not show what will be wanted. Texts in which too few blocks may cool are left
+  /// out.
+  List<Deeper.Orders> measure() {
+    return Stream.of(measure("continued", false), measure("asked", true))
+        .flatMap(Optional::stream)
+        .toList();
+  }
+
+  private Optional<Deeper.Orders> measure(String name, boolean isRetrieval) {
     List<RowDifference> all = new ArrayList<>();
     List<RowDifference> byAge = new ArrayList<>();
     List<RowDifference> byHeat = new ArrayList<>();
     for (int i = 0; i < texts.size(); i++) {
       EvaluationText text = texts.get(i);
       int from = from(text);
-      List<Candidate> candidates = from < HEARD + BLOCK ? List.of() : warm(text, from);
-      if (candidates.size() < 2) {
+      if (text.isRetrieval() != isRetrieval || from < HEARD + BLOCK) {
         continue;
       }
-      int half = candidates.size() / 2;
+      List<Candidate> oldest = warm(text, from);
       List<Candidate> coldest =
-          candidates.stream().sorted(Comparator.comparingDouble(Candidate::heat)).toList();
-      all.addAll(read(i, text, from, candidates));
-      byAge.addAll(read(i, text, from, candidates.subList(0, half)));
-      byHeat.addAll(read(i, text, from, coldest.subList(0, half)));
+          oldest.stream().sorted(Comparator.comparingDouble(Candidate::heat)).toList();
+      int half = oldest.size() / 2;
+      if (half > 0) {
+        all.addAll(read(i, text, from, oldest));
+        byAge.addAll(read(i, text, from, oldest.subList(0, half)));
+        byHeat.addAll(read(i, text, from, coldest.subList(0, half)));
+      }
     }
-    return all.isEmpty() ? null : new Deeper.Orders(mean(all), mean(byAge), mean(byHeat));
+    return all.isEmpty()
+        ? Optional.empty()
+        : Optional.of(new Deeper.Orders(name, mean(all), mean(byAge), mean(byHeat)));
   }
 
   /// Where the rows begin that count: with the first question, or with the text's last quarter.

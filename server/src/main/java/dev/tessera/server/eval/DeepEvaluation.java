@@ -146,7 +146,7 @@ final class DeepEvaluation implements AutoCloseable {
       CooledForms forms,
       List<RowDifference> rows,
       List<Deeper.Task> tasks,
-      Deeper.@Nullable Orders orders) {
+      List<Deeper.Orders> orders) {
     int worst = 0;
     double least = 1;
     for (int layer = 0; layer < spec.layers().size(); layer++) {

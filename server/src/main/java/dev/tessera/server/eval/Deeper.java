@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 /// @param worstLayer where that is
 /// @param tasks other things to be found than facts
 /// @param drift of texts that the model writes itself
-/// @param orders what it costs that half of what may cool does; null where texts are too short
+/// @param orders what it costs that half of what may cool does, for each kind of text
 /// @param resumes whether a sequence whose forms were carried into another session, without the
 ///   exact tiles that no query reads, goes on with the same bits; null where that was not tried
 public record Deeper(
@@ -20,7 +20,7 @@ public record Deeper(
     int worstLayer,
     List<Task> tasks,
     Drift drift,
-    @Nullable Orders orders,
+    List<Orders> orders,
     @Nullable Boolean resumes) {
 
   /// @param found items that both find
@@ -38,10 +38,11 @@ public record Deeper(
   public record Drift(
       int prompts, int tokens, double same, double matched, double told, List<Double> divergence) {}
 
-  /// Mean divergence of texts whose past was exact up to the rows that count, all but the tasks.
+  /// Mean divergence of texts whose past was exact up to the rows that count.
   ///
+  /// @param texts their kind
   /// @param all where everything that may cool has
   /// @param byAge where its older half has
   /// @param byHeat where the half has that got less attention
-  public record Orders(double all, double byAge, double byHeat) {}
+  public record Orders(String texts, double all, double byAge, double byHeat) {}
 }

@@ -109,7 +109,7 @@ final class Evaluation implements AutoCloseable {
     Boolean invariant = null;
     List<RowDifference> first = List.of();
     List<Deeper.Task> tasks = new ArrayList<>();
-    Deeper.Orders orders = null;
+    List<Deeper.Orders> orders = List.of();
     try (DecoderSession session = backend.load(spec, weights, limits, share -> {})) {
       session.cool(forms);
       var reader = new TeacherForcing(session, forms);
@@ -128,7 +128,7 @@ final class Evaluation implements AutoCloseable {
       }
       if (deep != null) {
         List<EvaluationText> untasked = texts.subList(0, texts.size() - tasks.size());
-        orders = new CoolingOrders(session, forms, this::differences).measure(untasked);
+        orders = new CoolingOrders(untasked, session, forms, this::differences).measure();
       }
     }
     PolicyResult.Storage storage = PolicyResult.Storage.of(forms);

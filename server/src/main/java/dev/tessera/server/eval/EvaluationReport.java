@@ -64,7 +64,7 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
   }
 
   public static final String DEEPER_HEADER =
-      "%-34s %9s %14s %-24s %5s %7s %9s %36s %28s %8s"
+      "%-34s %9s %14s %-24s %5s %7s %9s %36s %8s %s"
           .formatted(
               "policy",
               "frozen",
@@ -74,14 +74,14 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
               "matched",
               "told",
               "KLD of what it writes, by quarters",
-              "all cold, half: age, heat",
-              "resumes");
+              "resumes",
+              "all cold, the older half, the less heard half");
 
   /// The rest of the protocol.
   public static String deeperLine(PolicyResult result, Deeper d) {
     return String.format(
         Locale.ROOT,
-        "%-34s %9.5f %8.5f (%3d) %-24s %5.0f %6.1f%% %9.5f %36s %28s %8s",
+        "%-34s %9.5f %8.5f (%3d) %-24s %5.0f %6.1f%% %9.5f %36s %8s %s",
         result.policy(),
         d.frozen(),
         d.correlation(),
@@ -95,10 +95,12 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
         100 * d.drift().matched(),
         d.drift().told(),
         figures(d.drift().divergence()),
-        d.orders() == null
-            ? "-"
-            : figures(List.of(d.orders().all(), d.orders().byAge(), d.orders().byHeat())),
-        d.resumes() == null ? "-" : d.resumes() ? "yes" : "NO");
+        d.resumes() == null ? "-" : d.resumes() ? "yes" : "NO",
+        String.join(
+            "; ",
+            d.orders().stream()
+                .map(o -> o.texts() + figures(List.of(o.all(), o.byAge(), o.byHeat())))
+                .toList()));
   }
 
   private static String figures(List<Double> divergences) {
@@ -165,11 +167,12 @@ public record EvaluationReport(String title, List<PolicyResult> results) {
     drift.put("matched", deeper.drift().matched());
     drift.put("kld_told", deeper.drift().told());
     deeper.drift().divergence().forEach(drift.putArray("kld")::add);
-    if (deeper.orders() != null) {
-      ObjectNode orders = node.putObject("kld_cold");
-      orders.put("all", deeper.orders().all());
-      orders.put("older_half", deeper.orders().byAge());
-      orders.put("less_heard_half", deeper.orders().byHeat());
+    ObjectNode orders = node.putObject("kld_cold");
+    for (Deeper.Orders of : deeper.orders()) {
+      ObjectNode own = orders.putObject(of.texts());
+      own.put("all", of.all());
+      own.put("older_half", of.byAge());
+      own.put("less_heard_half", of.byHeat());
     }
     if (deeper.resumes() != null) {
       node.put("resumes", deeper.resumes());

@@ -36,7 +36,7 @@ final class EvaluationReportTest {
           18,
           List.of(new Deeper.Task("passkey", 9, 10, 0.02), new Deeper.Task("list", 38, 39, 0.01)),
           new Deeper.Drift(8, 256, 41, 0.25, 0.0019, List.of(0.001, 0.002, 0.0015, 0.001)),
-          new Deeper.Orders(0.003, 0.0018, 0.0012),
+          List.of(new Deeper.Orders("asked", 0.003, 0.0018, 0.0012)),
           true);
 
   private static final EvaluationReport REPORT =
@@ -79,10 +79,12 @@ final class EvaluationReportTest {
             " 41 ",
             "25.0%",
             "0.00190",
-            "yes")) {
+            "yes",
+            "asked 0.00300  0.00180  0.00120")) {
       assertTrue(line.contains(part), line);
     }
-    assertEquals(EvaluationReport.DEEPER_HEADER.length(), line.length(), "\n" + line);
+    assertEquals(
+        EvaluationReport.DEEPER_HEADER.indexOf("all cold"), line.indexOf("asked"), "\n" + line);
   }
 
   @Test
@@ -98,7 +100,7 @@ final class EvaluationReportTest {
     assertEquals(8, json.at("/results/0/drift/prompts").asInt());
     assertEquals(0.0019, json.at("/results/0/drift/kld_told").asDouble());
     assertEquals(38, json.at("/results/0/list/found").asInt());
-    assertEquals(0.0012, json.at("/results/0/kld_cold/less_heard_half").asDouble());
+    assertEquals(0.0012, json.at("/results/0/kld_cold/asked/less_heard_half").asDouble());
     assertEquals(0.002, json.at("/results/0/drift/kld/1").asDouble());
     assertTrue(json.at("/results/1/kld_frozen").isMissingNode());
   }
