@@ -110,7 +110,7 @@ class Server:
 
 
 async def stream(port, prompt, new, on_token=None, caches=False):
-    """One streaming completion; the times at which tokens came, one entry a token, and when it was sent."""
+    """One streaming completion; the times at which text came, nearly always one entry a token, and when it was sent."""
     body = json.dumps({'prompt': prompt, 'max_tokens': new, 'temperature': 0, 'stream': True, 'ignore_eos': True,
                        'cache_prompt': caches, 'return_tokens': False}).encode()
     reader, writer = await asyncio.open_connection('127.0.0.1', port, limit=1 << 20)
@@ -166,8 +166,9 @@ async def ttft(port, rng, length):
 
 
 async def tg(port, rng, context=16, new=128):
+    # Not by the chunks: a token that ends in the middle of a character has none.
     _, times = await stream(port, tokens(rng, context), new)
-    return (len(times) - 1) / (times[-1] - times[0])
+    return (new - 1) / (times[-1] - times[0])
 
 
 async def streams(port, rng, count=32, context=128, new=64, limit=500, prepares=False):

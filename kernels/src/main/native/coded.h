@@ -28,7 +28,7 @@ typedef struct {
   int16_t *weights;                            /* [TS_GRADES][rows][64] */
   uint8_t *weight_bytes;                       /* the same, each quad in the order of a level stream */
   float *weight_scale;                         /* [TS_GRADES][rows] */
-  int32_t *weight_sums;                        /* [TS_GRADES][rows] */
+  int32_t *weight_sums;                        /* [TS_GRADES][rows], where levels have an offset */
 } ts_coded_scratch;
 
 /* Of the rotation that turns a code's mean: the turn to a tile's middle, and the turns of 0.5, 1.5, ..
