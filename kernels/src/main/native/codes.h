@@ -65,7 +65,7 @@ typedef struct {
 typedef struct {
   int32_t dim, group_count, coding, is_key, is_centred, spared;
   int32_t is_cut;   /* some group stores fewer planes than it was encoded with */
-  int32_t is_bytes; /* eight bits in every group */
+  int32_t is_bytes; /* eight bits in every group; else in none */
   int32_t is_whole; /* every group has 16 channels, each with a code */
   int32_t grades[TS_GRADES + 1]; /* where each grade's channels begin, in that order */
   int64_t scales_at, zeros_at, mean_at, mean_scale_at, spare_index_at, spare_at, bytes;
