@@ -17,6 +17,7 @@
 
 #include "decoder.h"
 #include "memory.h"
+#include "synthetic.h"
 
 enum { KV_HEADS = 3, MAX_THREADS = 16, TOKENS = TS_BLOCK_TOKENS, FIRST = 1, AGE = 4, MAX_ROUNDS = 64 };
 
@@ -48,14 +49,6 @@ static double uniform(void) {
 
 static float gauss(void) {
   return (float)(sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform()));
-}
-
-static uint16_t half_of(float x) { /* normal numbers only */
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  uint32_t size = bits & 0x7fffffff;
-  if (size < 0x38800000) return 0;
-  return (uint16_t)((bits >> 16 & 0x8000) | ((size + 0xfff + (size >> 13 & 1) - 0x38000000) >> 13));
 }
 
 /* ---- forms ---- */
@@ -119,20 +112,10 @@ static void make_levels(ts_code *code, int group, int width) {
 
 static ts_code *make_code(const form_spec *form, int dim, int is_key) {
   int groups = (dim + TS_GROUP_CHANNELS - 1) / TS_GROUP_CHANNELS, spared = is_key ? form->spared : 0;
-  int64_t offsets[TS_MAX_GROUPS + 7], at = 0;
+  int64_t offsets[TS_MAX_GROUPS + 7];
   int widths[TS_MAX_GROUPS];
-  for (int g = 0; g < groups; g++) {
-    widths[g] = form->widths[is_key ? 0 : 1][g * 4 / groups];
-    offsets[g] = at;
-    at += (int64_t)(dim - g * 16 < 16 ? dim - g * 16 : 16) * 8 * widths[g];
-  }
-  const int64_t sections[] = {2 * TOKENS, 0, is_key ? dim : 0, is_key ? 2 : 0, (spared + 1) / 2 * 2,
-                              2L * spared * dim};
-  for (int i = 0; i < 6; i++) {
-    offsets[groups + i] = at;
-    at += sections[i];
-  }
-  offsets[groups + 6] = (at + 63) / 64 * 64;
+  for (int g = 0; g < groups; g++) widths[g] = form->widths[is_key ? 0 : 1][g * 4 / groups];
+  place_sections(dim, widths, is_key, spared, offsets);
   float sigma[TS_MAX_DIM] = {0}, mean[TS_MAX_DIM] = {0}, *forward = 0, *inverse = 0;
   for (int i = 0; i < dim; i++) {
     sigma[i] = 1;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "coded.h"
+#include "synthetic.h"
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -42,14 +43,6 @@ static float bell(void) {
   return sum * 1.41f;
 }
 
-static uint16_t half_of(float x) { /* normal numbers only */
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  uint32_t size = bits & 0x7fffffff;
-  if (size < 0x38800000) return 0;
-  return (uint16_t)((bits >> 16 & 0x8000) | ((size + 0xfff + (size >> 13 & 1) - 0x38000000) >> 13));
-}
-
 /* Room for `count` elements and a vector behind them. */
 static void *room(int64_t count, int64_t bytes) { return calloc(1, (size_t)(count * bytes + 64)); }
 
@@ -69,23 +62,15 @@ static void make_levels(ts_code *code, int group, int width) {
 
 static ts_code *make_code(int dim, const int *widths, int is_key, int spared) {
   int groups = (dim + TS_GROUP_CHANNELS - 1) / TS_GROUP_CHANNELS;
-  int64_t offsets[TS_MAX_GROUPS + 7], at = 0;
-  for (int g = 0; g < groups; g++) {
-    offsets[g] = at;
-    at += (int64_t)(dim - g * 16 < 16 ? dim - g * 16 : 16) * 8 * widths[g % 4];
-  }
-  const int64_t sections[] = {2 * TOKENS, 0, is_key ? dim : 0, is_key ? 2 : 0, (spared + 1) / 2 * 2,
-                              2L * spared * dim};
-  for (int i = 0; i < 6; i++) {
-    offsets[groups + i] = at;
-    at += sections[i];
-  }
-  offsets[groups + 6] = (at + 63) / 64 * 64;
+  int64_t offsets[TS_MAX_GROUPS + 7];
+  int of_groups[TS_MAX_GROUPS];
+  for (int g = 0; g < groups; g++) of_groups[g] = widths[g % 4];
+  place_sections(dim, of_groups, is_key, spared, offsets);
   float sigma[TS_MAX_DIM] = {0};
   for (int i = 0; i < dim; i++) sigma[i] = 0.5f + uniform();
   ts_code *code = ts_code_new(dim, TS_CODING_TOKENS, is_key, is_key, spared, groups, offsets, sigma,
                               0, 0, 0, 0);
-  for (int g = 0; g < groups; g++) make_levels(code, g, widths[g % 4]);
+  for (int g = 0; g < groups; g++) make_levels(code, g, of_groups[g]);
   return code;
 }
 
